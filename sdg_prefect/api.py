@@ -1,0 +1,87 @@
+"""Flows from Python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sdg_prefect.engine.options import RunOptions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+    import pyarrow as pa
+    from datasets import Dataset
+
+
+def generate(
+    flow: str | Path,
+    dataset: Dataset | pd.DataFrame | pa.Table | Iterable[Mapping[str, Any]] | str,
+    *,
+    output: str | None = None,
+    model: str | None = None,
+    api_base: str | None = None,
+    api_key_env: str | None = None,
+    models: str | Path | None = None,
+    storage: str | os.PathLike[str] | None = None,
+    concurrency: int | None = None,
+    shard_size: int | None = None,
+    limit: int | None = None,
+    overrides: Sequence[str] = (),
+    fresh: bool = False,
+    allow_rejects: bool = False,
+    keep_ids: bool = False,
+) -> Dataset:
+    """Run a flow over a dataset and return the rows that it makes.
+
+    Args:
+        flow: The flow file.
+        dataset: The seeds: a Dataset, a data frame, an Arrow table, mappings, or the name of a file as on the command line.
+        output: Also write the rows there.
+        model: Serve every model of the flow by this one, as litellm names it.
+        api_base: Serve every model at this OpenAI-protocol address.
+        api_key_env: Name of the environment variable with the endpoint's key.
+        models: File of endpoints; ``models.yaml`` beside the flow by default.
+        storage: Where shards and completions are kept: a folder or ``s3://``; ``.sdg`` by default.
+        concurrency: Calls in flight at most, for each endpoint.
+        shard_size: Rows per shard; chosen by itself if not given.
+        limit: Only the first rows.
+        overrides: Fields to set, as ``BLOCK.KEY=VALUE``.
+        fresh: Reuse nothing of earlier runs.
+        allow_rejects: Return the rows even if others were rejected.
+        keep_ids: Keep the row ids.
+
+    Raises:
+        FlowError: The flow or the seeds are wrong; nothing was run. Carries every problem.
+        RejectedRows: Rows were rejected, more than allowed. The others are in the error's ``dataset``.
+        SdgError: The run could not finish; the same call goes on from there.
+    """
+    from sdg_prefect.engine.start import run
+    from sdg_prefect.errors import RejectedRows
+    from sdg_prefect.rows import concat, to_dataset, without_ids
+
+    options = RunOptions(
+        flow=flow,
+        input=dataset,
+        output=output,
+        models_file=models,
+        model=model,
+        api_base=api_base,
+        api_key_env=api_key_env,
+        storage=None if storage is None else os.fspath(storage),
+        concurrency=concurrency,
+        shard_size=shard_size,
+        limit=limit,
+        overrides=tuple(overrides),
+        fresh=fresh,
+        allow_rejects=allow_rejects,
+        keep_ids=keep_ids,
+    )
+    outcome = run(options)
+    table = concat(outcome.tables)
+    made = to_dataset(table if keep_ids else without_ids(table))
+    if not outcome.is_success:
+        raise RejectedRows(outcome.report.total.rejected, outcome.report.run_id, made)
+    return made

@@ -1,0 +1,168 @@
+"""Send a column of chat messages to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from sdg_prefect.blocks.base import Block, Columns
+from sdg_prefect.blocks.llm import Expansion, reject_failure
+from sdg_prefect.blocks.registry import block
+from sdg_prefect.blocks.sampling import KNOWN, GenKwargs
+from sdg_prefect.models.completion import Completion, Failure, Request
+from sdg_prefect.rows import ids_of, to_dataset, to_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+    from sdg_prefect.blocks.context import Context
+
+
+class MessagesBlock(Block):
+    """The way of chat messages from a column to a model and of its replies to a column; one row stays one row."""
+
+    model_id: str = Field(min_length=1)
+    """The model, by the name that ``models:`` or the endpoint knows."""
+
+    def model_ids(self) -> Iterable[str]:
+        return (self.model_id,)
+
+    def _send(self, rows: Dataset, context: Context, source: str, target: str, params: Mapping[str, Any]) -> Dataset:
+        table = to_table(rows)
+        requests, places = self._ask(table, source, params, context)
+        expansion = Expansion((target,))
+        for place, answer in zip(places, context.complete(requests), strict=True):
+            if isinstance(answer, Failure):
+                reject_failure(context, place, answer)
+            else:
+                expansion.add(place, [self._value(answer)])
+        return to_dataset(expansion.table(table))
+
+    def _ask(self, table: pa.Table, source: str, params: Mapping[str, Any], context: Context) -> tuple[list[Request], list[int]]:
+        requests, places = [], []
+        for place, (row_id, messages) in enumerate(zip(ids_of(table), table.column(source).to_pylist(), strict=True)):
+            if reason := _why_not(messages):
+                context.reject(place, "BadMessages", f"column '{source}' {reason}.")
+                continue
+            sent = [{key: value for key, value in message.items() if value is not None} for message in messages]
+            requests.append(Request(self.model_id, row_id, messages=sent, params=params))
+            places.append(place)
+        return requests, places
+
+    def _value(self, answer: Completion) -> Any:
+        return answer.choices[0].text or "" if answer.choices else ""
+
+
+def _why_not(messages: Any) -> str:
+    """Say why a value is not a list of chat messages; empty if it is."""
+    if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
+        return "holds no list of messages here"
+    if not all(isinstance(message, Mapping) and message.get("role") for message in messages):
+        return "holds a message without a role"
+    return ""
+
+
+@block("LLMMessagesBlock")
+class LLMMessagesBlock(MessagesBlock):
+    """Send a column of chat messages to a model and keep its reply; with ``n`` above 1 a list of replies.
+
+    With ``n`` given and a temperature of 0 the temperature becomes 0.7, since equal replies are of no use.
+    """
+
+    input_col: str = Field(min_length=1)
+    """Column of message lists: ``[{role, content}, ...]``."""
+    output_col: str = Field(min_length=1)
+    """Column that gets the reply."""
+    model_prompt: str | None = None
+    """Without effect: the server applies the template of its model."""
+    gen_kwargs: GenKwargs = Field(default_factory=dict)
+    """Sampling parameters, over the defaults temperature 0 and max_tokens 4096."""
+
+    def reads(self) -> Iterable[str]:
+        return (self.input_col,)
+
+    def writes(self) -> Iterable[str]:
+        return (self.output_col,)
+
+    def run(self, rows: Dataset, context: Context) -> Dataset:
+        """Send and keep."""
+        params = {"temperature": 0, "max_tokens": 4096, **self.gen_kwargs}
+        if params.get("n") and params["temperature"] <= 0:
+            params["temperature"] = 0.7
+        return self._send(rows, context, self.input_col, self.output_col, params)
+
+    def _value(self, answer: Completion) -> Any:
+        texts = [choice.text or "" for choice in answer.choices]
+        return texts if self.gen_kwargs.get("n", 1) > 1 else texts[0] if texts else ""
+
+
+class OpenAIChat(MessagesBlock):
+    """Send a column of chat messages to a model and keep the first reply.
+
+    Parameters stand beside the columns; those in ``gen_kwargs`` win.
+    """
+
+    input_cols: tuple[str, ...] | str = Field(min_length=1)
+    """The one column of message lists."""
+    output_cols: tuple[str, ...] | str = Field(min_length=1)
+    """The one column that gets the reply."""
+    gen_kwargs: Mapping[str, Any] = Field(default_factory=dict)
+    """Sampling parameters over the block's own; unknown ones are ignored with a warning."""
+    frequency_penalty: float | None = None
+    """See the OpenAI API reference, as for the parameters below."""
+    logit_bias: Mapping[str, float] | None = None
+    logprobs: bool | None = None
+    max_completion_tokens: int | None = None
+    max_tokens: int | None = None
+    n: int | None = Field(default=None, ge=1)
+    presence_penalty: float | None = None
+    response_format: Mapping[str, Any] | None = None
+    seed: int | None = None
+    stop: str | tuple[str, ...] | None = None
+    stream: bool | None = None
+    temperature: float | None = None
+    tool_choice: str | Mapping[str, Any] | None = None
+    tools: tuple[Mapping[str, Any], ...] | None = None
+    top_logprobs: int | None = None
+    top_p: float | None = None
+    user: str | None = None
+    extra_body: Mapping[str, Any] | None = None
+
+    def reads(self) -> Iterable[str]:
+        return (_only(self.input_cols),)
+
+    def writes(self) -> Iterable[str]:
+        return (_only(self.output_cols),)
+
+    def doubts(self, before: Columns) -> Iterable[str]:
+        unknown = [name for name in self.gen_kwargs if name not in KNOWN]
+        if unknown:
+            yield f"unknown sampling parameter(s) without effect: {', '.join(unknown)}."
+        for name in ("input_cols", "output_cols"):
+            value = getattr(self, name)
+            if not isinstance(value, str) and len(value) > 1:
+                yield f"only the first of '{name}' is used: '{value[0]}'."
+
+    def run(self, rows: Dataset, context: Context) -> Dataset:
+        """Send and keep."""
+        own = set(OpenAIChat.model_fields) - {"block_name", "model_id", "input_cols", "output_cols", "gen_kwargs", "stream"}
+        params = {name: value for name in sorted(own) if (value := getattr(self, name)) is not None}
+        params |= {name: value for name, value in self.gen_kwargs.items() if name in KNOWN and name != "stream"}
+        return self._send(rows, context, _only(self.input_cols), _only(self.output_cols), params)
+
+
+def _only(columns: tuple[str, ...] | str) -> str:
+    return columns if isinstance(columns, str) else columns[0]
+
+
+@block("OpenAIChatBlock")
+class OpenAIChatBlock(OpenAIChat):
+    """Send a column of chat messages to a model and keep the first reply."""
+
+
+@block("OpenAIAsyncChatBlock")
+class OpenAIAsyncChatBlock(OpenAIChat):
+    """The same as OpenAIChatBlock: here every call runs beside the others."""

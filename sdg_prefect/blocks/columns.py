@@ -1,0 +1,254 @@
+"""Rename, copy, combine, choose and flatten columns."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from sdg_prefect.blocks.base import Block, Columns
+from sdg_prefect.blocks.registry import block
+from sdg_prefect.rows import set_column, to_dataset, to_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+    from sdg_prefect.blocks.context import Context
+
+
+@block("RenameColumns")
+class RenameColumns(Block):
+    """Rename columns, all at once, so that names can be swapped or handed on."""
+
+    columns_map: Mapping[str, str] = Field(min_length=1)
+    """Old name to new name."""
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> RenameColumns:
+        new = list(self.columns_map.values())
+        if twice := {name for name in new if new.count(name) > 1}:
+            raise PydanticCustomError("columns_map", "two columns would be named {names}.", {"names": ", ".join(sorted(twice))})
+        return self
+
+    def reads(self) -> Iterable[str]:
+        return self.columns_map
+
+    def columns_after(self, before: Columns) -> Columns:
+        return Columns(tuple(self.columns_map.get(name, name) for name in before.names), before.open)
+
+    def doubts(self, before: Columns) -> Iterable[str]:
+        kept = set(before.names) - set(self.columns_map)
+        for old, new in self.columns_map.items():
+            if new in kept:
+                yield f"'{old}' takes the place of the column '{new}', which is lost."
+
+    def run(self, rows: Dataset, context: Context) -> Dataset:
+        """Rename."""
+        table = to_table(rows)
+        lost = [new for new in self.columns_map.values() if new in table.column_names and new not in self.columns_map]
+        table = table.drop_columns(lost) if lost else table
+        return to_dataset(table.rename_columns([self.columns_map.get(name, name) for name in table.column_names]))
+
+
+@block("DuplicateColumns")
+class DuplicateColumns(Block):
+    """Copy columns under new names."""
+
+    columns_map: Mapping[str, str] = Field(min_length=1)
+    """Existing name to the name of the copy."""
+
+    def reads(self) -> Iterable[str]:
+        return self.columns_map
+
+    def writes(self) -> Iterable[str]:
+        return self.columns_map.values()
+
+    def doubts(self, before: Columns) -> Iterable[str]:
+        for old, new in self.columns_map.items():
+            if new in before:
+                yield f"the copy of '{old}' takes the place of the column '{new}'."
+
+    def run(self, rows: Dataset, context: Context) -> Dataset:
+        """Copy; Arrow shares the data."""
+        source = table = to_table(rows)
+        for old, new in self.columns_map.items():
+            table = set_column(table, new, source.column(old))
+        return to_dataset(table)
+
+
+@block("CombineColumnsBlock")
+class CombineColumnsBlock(Block):
+    """Join the values of several columns into one text. A null is written ``None``."""
+
+    columns: tuple[str, ...] = Field(min_length=1)
+    """Columns to join, in order."""
+    output_col: str = Field(min_length=1)
+    """Column that gets the text; may be one of the joined."""
+    separator: str = "\n\n"
+    """Stands between the values."""
+
+    def reads(self) -> Iterable[str]:
+        return self.columns
+
+    def writes(self) -> Iterable[str]:
+        return (self.output_col,)
+
+    def run(self, rows: Dataset, context: Context) -> Dataset:
+        """Join."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        table = to_table(rows)
+        texts = [_as_text(table.column(name)) for name in self.columns]
+        joined = pc.binary_join_element_wise(*texts, pa.scalar(self.separator, pa.large_string()))
+        return to_dataset(set_column(table, self.output_col, joined.cast(pa.string())))
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Write each value as Python writes it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return pc.fill_null(column.cast(pa.large_string()), "None")
+    return pa.chunked_array([pa.array([str(value) for value in column.to_pylist()], pa.large_string())])
+
+
+@block("SelectorBlock")
+class SelectorBlock(Block):
+    """Copy the value of the column that belongs to the row's choice. A row with another choice is rejected."""
+
+    choice_map: Mapping[str | bool | int | float, str] = Field(min_length=1)
+    """Choice to the column whose value is taken. Quote YES and NO, which are true and false in YAML."""
+    choice_col: str = Field(min_length=1)
+    """Column that holds the choice."""
+    output_col: str = Field(min_length=1)
+    """Column that gets the value."""
+
+    def reads(self) -> Iterable[str]:
+        return dict.fromkeys((self.choice_col, *self.choice_map.values()))
+
+    def writes(self) -> Iterable[str]:
+        return (self.output_col,)
+
+    def doubts(self, before: Columns) -> Iterable[str]:
+        return unquoted(self.choice_map, "choice_map")
+
+    def run(self, rows: Dataset, context: Context) -> Dataset:
+        """Choose."""
+        import pyarrow as pa
+
+        table = to_table(rows)
+        options = {choice: table.column(name) for choice, name in self.choice_map.items()}
+        kept, values = [], []
+        for row, choice in enumerate(table.column(self.choice_col).to_pylist()):
+            if isinstance(choice, Hashable) and choice in options:
+                kept.append(row)
+                values.append(options[choice][row].as_py())
+            else:
+                context.reject(row, "UnknownChoice", f"{choice!r} is none of {', '.join(map(repr, self.choice_map))}.")
+        kind = _common_type([column.type for column in options.values()])
+        return to_dataset(set_column(table.take(pa.array(kept, pa.int64())), self.output_col, pa.array(values, kind)))
+
+
+def unquoted(choices: Iterable[object], field: str) -> list[str]:
+    """Say which choices YAML has read as true or false."""
+    found = [str(choice).lower() for choice in choices if isinstance(choice, bool)]
+    return (
+        [f"{field} has the choice {' and '.join(found)}; quote it if the rows hold YES, NO, on or off as text."] if found else []
+    )
+
+
+def _common_type(types: list[pa.DataType]) -> pa.DataType | None:
+    """Return the type that columns share; None where Arrow should find one that fits."""
+    return types[0] if all(kind == types[0] for kind in types) else None
+
+
+@block("FlattenColumnsBlock")
+class FlattenColumnsBlock(Block):
+    """Turn columns into rows: one row for each of them, with its name and its value.
+
+    All rows of the first column come before those of the second, as with pandas' melt.
+    """
+
+    makes_rows: ClassVar[bool] = True
+
+    var_cols: tuple[str, ...] = Field(min_length=1)
+    """Columns that become rows."""
+    value_name: str = Field(min_length=1)
+    """Column that gets the value."""
+    var_name: str = Field(min_length=1)
+    """Column that gets the name of the flattened column."""
+
+    def reads(self) -> Iterable[str]:
+        return self.var_cols
+
+    def columns_after(self, before: Columns) -> Columns:
+        return before.minus(self.var_cols).plus((self.var_name, self.value_name))
+
+    def run(self, rows: Dataset, context: Context) -> list[Dataset]:
+        """Flatten; a part for each column, so that the order holds over all shards."""
+        import pyarrow as pa
+
+        table = to_table(rows)
+        others = table.drop_columns(list(self.var_cols))
+        kind = _wide_type([table.column(name).type for name in self.var_cols])
+        parts = []
+        for name in self.var_cols:
+            column = table.column(name)
+            values = column if column.type == kind else _recast(column, kind)
+            part = set_column(others, self.var_name, pa.array([name] * table.num_rows, pa.string()))
+            parts.append(to_dataset(set_column(part, self.value_name, values)))
+        return parts
+
+
+def _wide_type(types: list[pa.DataType]) -> pa.DataType:
+    """Return the type that holds the values of all columns: numbers widen, anything else mixed becomes text."""
+    import pyarrow as pa
+
+    try:
+        schemas = [pa.schema([("value", kind)]) for kind in types]
+        return pa.unify_schemas(schemas, promote_options="permissive").field("value").type
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.string()
+
+
+def _recast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.Array:
+    import pyarrow as pa
+
+    if pa.types.is_string(kind) and not (pa.types.is_string(column.type) or pa.types.is_null(column.type)):
+        return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
+    return column.cast(kind)
+
+
+@block("SetToMajorityValue")
+class SetToMajorityValue(Block):
+    """Set a column to its most frequent value in every row; the smallest of equally frequent ones. Nulls don't count."""
+
+    scope: ClassVar[Literal["all"]] = "all"
+
+    col_name: str = Field(min_length=1)
+    """The column."""
+
+    def reads(self) -> Iterable[str]:
+        return (self.col_name,)
+
+    def writes(self) -> Iterable[str]:
+        return (self.col_name,)
+
+    def run(self, rows: Dataset, context: Context) -> Dataset:
+        """Count and set; a column of nulls stays as it is."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        table = to_table(rows)
+        column = table.column(self.col_name)
+        counted = pc.value_counts(column.drop_null()).to_pylist()
+        if not counted:
+            return to_dataset(table)
+        most = max(entry["counts"] for entry in counted)
+        value = min(entry["values"] for entry in counted if entry["counts"] == most)
+        return to_dataset(set_column(table, self.col_name, pa.array([value] * table.num_rows, column.type)))

@@ -1,0 +1,104 @@
+"""Parse a column that is already there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from sdg_prefect.blocks.base import Block
+from sdg_prefect.blocks.llm import Expansion
+from sdg_prefect.blocks.parsing import Pattern, cleaned, parse_pattern, rows_of
+from sdg_prefect.blocks.registry import block
+from sdg_prefect.rows import set_column, to_dataset, to_table
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from sdg_prefect.blocks.context import Context
+
+_END_OF_THOUGHT = "</think>"
+
+
+@block("PostProcessThinkingBlock")
+class PostProcessThinkingBlock(Block):
+    """Keep what a reasoning model says after its last ``</think>``; a text without one stays as it is."""
+
+    column_name: str = Field(min_length=1)
+    """Column of replies."""
+
+    def reads(self) -> Iterable[str]:
+        return (self.column_name,)
+
+    def writes(self) -> Iterable[str]:
+        return (self.column_name,)
+
+    def run(self, rows: Dataset, context: Context) -> Dataset:
+        """Cut the thoughts off."""
+        import pyarrow.compute as pc
+
+        table = to_table(rows)
+        column = table.column(self.column_name)
+        after = pc.utf8_ltrim_whitespace(pc.replace_substring_regex(column, f"(?s)^.*{_END_OF_THOUGHT}", ""))
+        answers = pc.if_else(pc.match_substring(column, _END_OF_THOUGHT), after, column)
+        return to_dataset(set_column(table, self.column_name, answers))
+
+
+@block("RegexParserBlock")
+class RegexParserBlock(Block):
+    """Parse a column with a regular expression; every match gives a row. A row without a match is rejected.
+
+    Each cleanup text is taken out of the output columns after that. Without a pattern only the cleanup is done.
+    """
+
+    makes_rows: ClassVar[bool] = True
+
+    column_name: str = Field(min_length=1)
+    """Column to parse."""
+    parsing_pattern: Pattern = ""
+    """Pattern whose groups become the output columns."""
+    parser_cleanup_tags: tuple[str, ...] = ()
+    """Texts that are taken out of the output columns."""
+    output_cols: tuple[str, ...] = ()
+    """Columns that the groups fill, or that are cleaned up."""
+
+    @model_validator(mode="after")
+    def _groups_fit(self) -> RegexParserBlock:
+        import re
+
+        groups = max(1, re.compile(self.parsing_pattern).groups)
+        if self.parsing_pattern and not self.output_cols:
+            raise PydanticCustomError("parser", "a 'parsing_pattern' needs 'output_cols' to fill.")
+        if self.parsing_pattern and groups < len(self.output_cols):
+            raise PydanticCustomError(
+                "parser",
+                "the pattern has {groups} group(s) for {columns} output columns, so no text could ever give a row.",
+                {"groups": groups, "columns": len(self.output_cols)},
+            )
+        return self
+
+    def reads(self) -> Iterable[str]:
+        return (self.column_name,) if self.parsing_pattern else self.output_cols
+
+    def writes(self) -> Iterable[str]:
+        return self.output_cols
+
+    def run(self, rows: Dataset, context: Context) -> Dataset:
+        """Parse, then clean up."""
+        table = to_table(rows)
+        if self.parsing_pattern:
+            expansion = Expansion(self.output_cols)
+            for row, text in enumerate(table.column(self.column_name).to_pylist()):
+                made = rows_of(parse_pattern(text or "", self.parsing_pattern, self.output_cols))
+                for values in made:
+                    expansion.add(row, values)
+                if not made:
+                    context.reject(row, "NothingParsed", f"the pattern finds nothing in '{self.column_name}'.", raw=text or "")
+            table = expansion.table(table)
+        for name in self.output_cols if self.parser_cleanup_tags else ():
+            texts = table.column(name).to_pylist()
+            values = [cleaned(text, self.parser_cleanup_tags) if isinstance(text, str) else text for text in texts]
+            table = set_column(table, name, values)
+        return to_dataset(table)

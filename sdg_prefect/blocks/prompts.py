@@ -1,0 +1,189 @@
+"""Prompt files of both kinds: five sections that become one user message, or a list of chat messages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import Field, WithJsonSchema, WrapValidator
+
+from sdg_prefect.blocks.base import Need
+from sdg_prefect.blocks.files import FlowFiles, file_validator, reported
+from sdg_prefect.blocks.templates import TemplateProblem, Variables, find_variables, render
+from sdg_prefect.errors import Problem, did_you_mean
+from sdg_prefect.frozen import Frozen
+
+SECTIONS = ("system", "introduction", "principles", "examples", "generation")
+"""The five sections of a prompt file of sdg_hub 0.1, in the order in which they are joined."""
+
+_KNOWN = (*SECTIONS, "start_tags", "end_tags", "num_samples")
+_ROLES = ("system", "user", "assistant", "tool")
+
+
+class MessageTemplate(Frozen):
+    """One message of a prompt."""
+
+    role: str
+    content: str
+
+
+class Prompt(Frozen):
+    """What a prompt file says."""
+
+    messages: tuple[MessageTemplate, ...]
+    """The messages, with Jinja templates as contents."""
+    start_tags: tuple[str, ...] | None = None
+    end_tags: tuple[str, ...] | None = None
+    num_samples: int | None = None
+    """Fills the column of that name where the rows have none."""
+    source: str = Field(default="", exclude=True)
+    """The file, as people should see it. Not a part of the content."""
+    text: str = Field(default="", exclude=True, repr=False)
+    """The file's text, to find the line of a name."""
+
+    @cached_property
+    def variables(self) -> Variables:
+        """The names that the prompt takes from the row."""
+        found = [find_variables(message.content) for message in self.messages]
+        needed = frozenset().union(*(variables.needed for variables in found))
+        return Variables(needed, frozenset().union(*(variables.optional for variables in found)) - needed)
+
+    def needs(self) -> list[Need]:
+        """Name the columns that the prompt reads, with their places."""
+        wanted = [Need(name, self.source, self.line_of(name)) for name in sorted(self.variables.needed)]
+        asked = [Need(name, self.source, self.line_of(name), optional=True) for name in sorted(self.variables.optional)]
+        return wanted + asked
+
+    def line_of(self, name: str) -> int:
+        """Return the first line of the file that uses a name in a template; 0 where none does."""
+        pattern = re.compile(r"\{[{%][^}]*\b" + re.escape(name) + r"\b")
+        return next((number for number, line in enumerate(self.text.splitlines(), 1) if pattern.search(line)), 0)
+
+    def render(self, row: Mapping[str, Any]) -> list[dict[str, str]]:
+        """Fill the messages with a row; each is stripped, and empty ones are left out.
+
+        Raises:
+            jinja2.TemplateError: The row does not fit.
+        """
+        filled = ({"role": message.role, "content": render(message.content, row).strip()} for message in self.messages)
+        return [message for message in filled if message["content"]]
+
+    def render_text(self, row: Mapping[str, Any]) -> str:
+        """Fill the prompt with a row, as one text for the completion protocol."""
+        return "\n".join(message["content"] for message in self.render(row))
+
+
+def load_prompt(files: FlowFiles, name: str) -> Prompt:
+    """Read a prompt file; every problem in it is reported with its line."""
+    content, text, shown = files.read_mapping(name)
+    before = len(files.problems)
+    if isinstance(content, list):
+        prompt = _read_messages(files, content, text, shown)
+    elif isinstance(content, dict):
+        prompt = _read_sections(files, content, text, shown)
+    else:
+        files.report(Problem("a prompt file is a mapping of sections or a list of messages.", file=shown, line=1))
+        raise reported()
+    if prompt is not None:
+        _check_templates(files, prompt)
+    if prompt is None or any(not problem.warning for problem in files.problems[before:]):
+        raise reported()
+    return prompt
+
+
+PromptFile = Annotated[
+    Prompt,
+    WrapValidator(file_validator(Prompt, load_prompt)),
+    WithJsonSchema({"type": "string", "description": "Path of a prompt file, from the flow's folder."}),
+]
+"""A field that holds the name of a prompt file in YAML, and the prompt once it is read."""
+
+
+def _read_sections(files: FlowFiles, content: Mapping[Any, Any], text: str, shown: str) -> Prompt | None:
+    def report(key: str, message: str, hint: str = "", *, warning: bool = False) -> None:
+        files.report(Problem(message, hint, shown, _line_of_key(text, key), warning))
+
+    before = len(files.problems)
+    for key in content:
+        if key not in _KNOWN and (hint := did_you_mean(str(key), _KNOWN)).startswith("Did you mean"):
+            report(str(key), f"unknown key '{key}' in the prompt.", hint, warning=True)
+    for key in SECTIONS:
+        if not isinstance(content.get(key), (str, type(None))):
+            report(key, f"section '{key}' has to be text, not {type(content[key]).__name__}.")
+    for key in ("start_tags", "end_tags"):
+        tags = content.get(key)
+        if tags is not None and not (isinstance(tags, list) and all(isinstance(tag, (str, type(None))) for tag in tags)):
+            report(key, f"'{key}' has to be a list of texts.")
+    number = content.get("num_samples")
+    if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
+        report("num_samples", "'num_samples' has to be a whole number.")
+    if any(not problem.warning for problem in files.problems[before:]):
+        return None
+    joined = "\n".join(content.get(key) or "" for key in SECTIONS)
+    if not joined.strip():
+        missing = did_you_mean("generation", [str(key) for key in content]) if content else ""
+        files.report(Problem("the prompt has no text: give it a 'generation' section.", missing, shown, 1))
+        return None
+    return Prompt(
+        messages=(MessageTemplate(role="user", content=joined),),
+        start_tags=_tags(content.get("start_tags")),
+        end_tags=_tags(content.get("end_tags")),
+        num_samples=number,
+        source=shown,
+        text=text,
+    )
+
+
+def _tags(tags: list[str | None] | None) -> tuple[str, ...] | None:
+    return None if tags is None else tuple(tag or "" for tag in tags)
+
+
+def _read_messages(files: FlowFiles, content: list[Any], text: str, shown: str) -> Prompt | None:
+    messages = []
+    for number, message in enumerate(content, 1):
+        role, body = (message.get("role"), message.get("content")) if isinstance(message, dict) else (None, None)
+        if role not in _ROLES or not isinstance(body, str):
+            files.report(
+                Problem(
+                    f"message {number} has to be a mapping of 'role' ({', '.join(_ROLES)}) and 'content' (text).",
+                    did_you_mean(role, _ROLES) if isinstance(role, str) and role not in _ROLES else "",
+                    shown,
+                    _line_of_item(text, number),
+                )
+            )
+        else:
+            messages.append(MessageTemplate(role=role, content=body))
+    if len(messages) != len(content):
+        return None
+    if not messages or messages[-1].role != "user":
+        files.report(
+            Problem("the last message of a prompt has to be the user's.", file=shown, line=_line_of_item(text, len(content)))
+        )
+        return None
+    return Prompt(messages=tuple(messages), source=shown, text=text)
+
+
+def _check_templates(files: FlowFiles, prompt: Prompt) -> None:
+    for message in prompt.messages:
+        try:
+            find_variables(message.content)
+        except TemplateProblem as problem:
+            line = _line_of_text(prompt.text, message.content.splitlines()[problem.line - 1 : problem.line])
+            files.report(Problem(f"{problem}.", file=prompt.source, line=line))
+
+
+def _line_of_key(text: str, key: str) -> int:
+    pattern = re.compile(rf"^['\"]?{re.escape(key)}['\"]?\s*:")
+    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)
+
+
+def _line_of_item(text: str, ordinal: int) -> int:
+    starts = [number for number, line in enumerate(text.splitlines(), 1) if line.startswith("-")]
+    return starts[ordinal - 1] if 0 < ordinal <= len(starts) else 1
+
+
+def _line_of_text(text: str, wanted: list[str]) -> int:
+    needle = wanted[0].strip() if wanted else ""
+    return next((number for number, line in enumerate(text.splitlines(), 1) if needle and needle in line), 1)

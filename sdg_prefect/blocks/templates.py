@@ -1,0 +1,116 @@
+"""Prompt templates: Jinja in a sandbox, with the variables known before anything is rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Template, TemplateError, TemplateSyntaxError, Undefined, meta, nodes
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """No attribute that leads into Python, no arithmetic that fills the memory."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if operator == "**" or isinstance(left, (str, list, tuple)) or isinstance(right, (str, list, tuple)):
+            size = len(left) * right if hasattr(left, "__len__") and isinstance(right, int) else None
+            if operator == "**" or size is None or size > 1_000_000:
+                raise SecurityError(f"'{operator}' is not allowed on these values in a prompt")
+        return super().call_binop(context, operator, left, right)
+
+    def unsafe_undefined(self, obj: Any, attribute: str) -> Undefined:
+        raise SecurityError(f"'{attribute}' is not a part of the row")
+
+
+_ENVIRONMENT = _Sandbox()
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """The names that a template takes from the row."""
+
+    needed: frozenset[str]
+    optional: frozenset[str]
+    """Those that the template itself asks about, with ``is defined``, ``default`` or a bare ``if``."""
+
+
+class TemplateProblem(ValueError):
+    """A template is wrong; ``line`` counts from its first line, 1."""
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+@lru_cache(maxsize=1024)
+def compile_template(text: str) -> Template:
+    """Compile a template.
+
+    Raises:
+        TemplateProblem: Its syntax is wrong, or it reaches for what the sandbox keeps from it.
+    """
+    _read(text)
+    return _ENVIRONMENT.from_string(text)
+
+
+def render(text: str, row: Mapping[str, Any]) -> str:
+    """Fill a template with the values of a row. A null renders as ``None``.
+
+    Raises:
+        TemplateError: The row's values do not fit the template, such as an attribute of a missing name.
+    """
+    try:
+        return compile_template(text).render(row)
+    except (TypeError, ValueError, ArithmeticError, RecursionError, OverflowError) as error:
+        raise TemplateError(f"{type(error).__name__}: {error}") from error
+
+
+@lru_cache(maxsize=1024)
+def find_variables(text: str) -> Variables:
+    """Find the names that a template takes from the row.
+
+    Raises:
+        TemplateProblem: See ``compile_template``.
+    """
+    tree = _read(text)
+    names = meta.find_undeclared_variables(tree) - set(_ENVIRONMENT.globals)
+    asked = {name for name in names if _is_asked_about(tree, name)}
+    return Variables(frozenset(names - asked), frozenset(asked))
+
+
+def _read(text: str) -> nodes.Template:
+    try:
+        tree = _ENVIRONMENT.parse(text)
+    except TemplateSyntaxError as error:
+        raise TemplateProblem(f"the template is wrong: {error.message}", error.lineno) from error
+    for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
+        attribute = node.attr if isinstance(node, nodes.Getattr) else getattr(node.arg, "value", None)
+        if isinstance(attribute, str) and attribute.startswith("_"):
+            raise TemplateProblem(f"the template reaches for '{attribute}', which is not a part of a row", node.lineno)
+    for include in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
+        raise TemplateProblem("a prompt cannot include other templates", include.lineno)
+    for filtered in tree.find_all(nodes.Filter):
+        if filtered.name not in _ENVIRONMENT.filters:
+            raise TemplateProblem(f"there is no filter '{filtered.name}'", filtered.lineno)
+    return tree
+
+
+def _is_asked_about(tree: nodes.Template, name: str) -> bool:
+    """True if the template makes sure of a name before it uses it."""
+    for test in tree.find_all(nodes.Test):
+        if test.name in ("defined", "undefined") and _is_name(test.node, name):
+            return True
+    for filtered in tree.find_all(nodes.Filter):
+        if filtered.name in ("default", "d") and _is_name(filtered.node, name):
+            return True
+    return any(_is_name(condition.test, name) for condition in tree.find_all((nodes.If, nodes.CondExpr)))
+
+
+def _is_name(node: nodes.Node | None, name: str) -> bool:
+    return isinstance(node, nodes.Name) and node.name == name

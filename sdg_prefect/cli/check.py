@@ -1,0 +1,65 @@
+"""``check``: everything that is wrong with a flow, at once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from sdg_prefect.cli import options as opt
+from sdg_prefect.cli.console import say
+from sdg_prefect.cli.own_blocks import load_own_blocks
+from sdg_prefect.engine.options import RunOptions
+from sdg_prefect.errors import FlowError, Problem
+
+
+def check(
+    flow: opt.Flow,
+    input_: opt.Input = None,
+    model: opt.Model = None,
+    api_base: opt.ApiBase = None,
+    models: opt.Models = None,
+    set_: opt.Set = None,
+    blocks: opt.Blocks = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,
+) -> None:
+    """Say everything that is wrong with a flow, with file and line. Nothing is called."""
+    from sdg_prefect.engine.preparing import prepare
+
+    load_own_blocks(blocks)
+    asked = RunOptions(flow=flow, input=input_, models_file=models, model=model, api_base=api_base, overrides=tuple(set_ or ()))
+    try:
+        prepared = prepare(asked, needs_endpoints=False)
+    except FlowError as error:
+        if json_:
+            print(json.dumps([_as_json(problem) for problem in error.problems], ensure_ascii=False))
+        raise
+    for warning in prepared.plan.warnings:
+        say(str(warning))
+    if json_:
+        print(json.dumps([_as_json(warning) for warning in prepared.plan.warnings], ensure_ascii=False))
+        return
+    steps = prepared.plan.labels()
+    seeds = list(prepared.tracking.seeds)
+    needs = f"; the seeds need {', '.join(seeds)}" if seeds else ""
+    missing = sorted(set(prepared.spec.model_ids()) - set(prepared.plan.endpoints))
+    if missing:
+        say(f"no endpoint yet for {', '.join(missing)}: pass --api-base or --model to run it, or name it under 'models:'.")
+    print(f"{flow}: {prepared.plan.name} is fine: {len(steps)} blocks{needs}.", file=sys.stdout)
+
+
+def _as_json(problem: Problem) -> dict[str, object]:
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "message": problem.message,
+        "hint": problem.hint,
+        "warning": problem.warning,
+    }
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(check)

@@ -1,0 +1,44 @@
+"""Blocks from a file or module that the command line names."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sdg_prefect.errors import FlowError
+
+
+def load_own_blocks(sources: Sequence[str] | None) -> None:
+    """Import files or modules, so that the blocks in them register themselves.
+
+    Only the command line names code, never a flow file.
+
+    Raises:
+        FlowError: A source is not there, or fails to import.
+    """
+    for source in sources or ():
+        try:
+            _load(source)
+        except FlowError:
+            raise
+        except Exception as error:
+            raise FlowError(f"--blocks {source}: {type(error).__name__}: {error}.") from error
+
+
+def _load(source: str) -> None:
+    path = Path(source)
+    if path.suffix != ".py":
+        importlib.import_module(source)
+        return
+    if not path.is_file():
+        raise FlowError(f"--blocks: the file '{source}' does not exist.")
+    name = f"sdg_own_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise FlowError(f"--blocks: '{source}' is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)

@@ -1,0 +1,63 @@
+"""``plan``: what a run will do."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from sdg_prefect.cli import options as opt
+from sdg_prefect.cli.console import say
+from sdg_prefect.cli.own_blocks import load_own_blocks
+from sdg_prefect.engine.options import RunOptions
+
+
+def plan(
+    flow: opt.Flow,
+    input_: opt.Input = None,
+    model: opt.Model = None,
+    api_base: opt.ApiBase = None,
+    models: opt.Models = None,
+    storage: opt.Storage = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Calls in flight at most, for each endpoint.")] = None,
+    shard_size: opt.ShardSize = None,
+    limit: opt.Limit = None,
+    set_: opt.Set = None,
+    blocks: opt.Blocks = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a run will do: blocks, columns, shards, calls, and what the store already holds. Nothing is called."""
+    from sdg_prefect.engine.outlook import look_ahead
+    from sdg_prefect.engine.preparing import prepare
+
+    load_own_blocks(blocks)
+    asked = RunOptions(
+        flow=flow,
+        input=input_,
+        models_file=models,
+        model=model,
+        api_base=api_base,
+        storage=storage,
+        concurrency=concurrency,
+        shard_size=shard_size,
+        limit=limit,
+        overrides=tuple(set_ or ()),
+    )
+    prepared = prepare(asked)
+    for warning in prepared.plan.warnings:
+        say(str(warning))
+    outlook = look_ahead(prepared.plan, asked) if input_ is not None else None
+    if json_:
+        print(json.dumps({"plan": str(prepared.plan), "outlook": outlook.to_json() if outlook else None}, ensure_ascii=False))
+        return
+    print(prepared.plan)
+    if outlook is not None:
+        print(outlook)
+    elif prepared.tracking.seeds:
+        print(f"  seeds need: {', '.join(prepared.tracking.seeds)}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(plan)

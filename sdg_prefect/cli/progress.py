@@ -1,0 +1,197 @@
+"""A run as it goes: a bar per block on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from sdg_prefect.cli.console import plain, say
+from sdg_prefect.counts import Counts
+from sdg_prefect.report.progress import Observer
+from sdg_prefect.report.rendering import block_table, headline
+from sdg_prefect.report.run_report import RunReport
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_LINE_EVERY = 10.0
+"""Seconds between two plain lines of progress."""
+
+
+class Watcher(Observer, Protocol):
+    """An observer that also shows the end."""
+
+    def end(self, report: RunReport) -> None:
+        """Show the report."""
+        ...
+
+
+@contextmanager
+def watch() -> Iterator[Watcher]:
+    """Return what shows a run on this terminal, or in this log."""
+    if not sys.stderr.isatty():
+        yield Lines()
+        return
+    bars = Bars()
+    try:
+        yield bars
+    finally:
+        bars.close()
+
+
+@dataclass
+class _Block:
+    """What is known of a block so far."""
+
+    rows: int = 0
+    done: int = 0
+    out: int = 0
+    calls: int = 0
+    tokens: int = 0
+    rejected: int = 0
+
+
+class _Counting:
+    """Adds up what happens, by block."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[str, _Block] = {}
+        self._guard = threading.Lock()
+        self._started = time.monotonic()
+        self._rows = 0
+
+    def begin(self, flow: str, blocks: Sequence[str], rows: int) -> None:
+        self._blocks = {name: _Block() for name in blocks}
+        self._started = time.monotonic()
+        self._rows = rows
+
+    def shard_started(self, block: str, rows: int) -> None:
+        with self._guard:
+            self._blocks[block].rows += rows
+
+    def call_done(self, block: str, tokens: int, *, replayed: bool, failed: bool) -> None:
+        with self._guard:
+            self._blocks[block].calls += 1
+            self._blocks[block].tokens += tokens
+
+    def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
+        with self._guard:
+            known = self._blocks[block]
+            known.done += counts.rows_in
+            known.out += counts.rows_out
+            known.rejected += counts.rejected
+
+
+class Lines(_Counting):
+    """Plain lines: the start, the state every now and then, the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next = time.monotonic() + _LINE_EVERY
+
+    def say(self, message: str) -> None:
+        say(message)
+
+    def begin(self, flow: str, blocks: Sequence[str], rows: int) -> None:
+        super().begin(flow, blocks, rows)
+        self._next = self._started + _LINE_EVERY
+        say(f"{flow}: {rows:,} rows through {len(blocks)} blocks")
+
+    def call_done(self, block: str, tokens: int, *, replayed: bool, failed: bool) -> None:
+        super().call_done(block, tokens, replayed=replayed, failed=failed)
+        self._line()
+
+    def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
+        super().shard_done(block, counts, replayed=replayed)
+        self._line()
+
+    def _line(self) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + _LINE_EVERY
+        busy = [f"{name} {state.done:,} rows, {state.calls:,} calls" for name, state in self._blocks.items() if state.rows]
+        say(f"{now - self._started:.0f} s: {'; '.join(busy)}")
+
+    def end(self, report: RunReport) -> None:
+        say(headline(report))
+
+
+class Bars(_Counting):
+    """A bar per block, with rows, calls, tokens, rate and the time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        super().__init__()
+        self._console = Console(stderr=True, highlight=False)
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def begin(self, flow: str, blocks: Sequence[str], rows: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        super().begin(flow, blocks, rows)
+        self._console.print(f"{flow}: {rows:,} rows through {len(blocks)} blocks", markup=False)
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[facts]}", markup=False, style="dim"),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            refresh_per_second=5,
+        )
+        self._tasks = {name: self._progress.add_task(name, total=None, facts="") for name in blocks}
+        self._progress.start()
+
+    def shard_started(self, block: str, rows: int) -> None:
+        super().shard_started(block, rows)
+        self._show(block)
+
+    def call_done(self, block: str, tokens: int, *, replayed: bool, failed: bool) -> None:
+        super().call_done(block, tokens, replayed=replayed, failed=failed)
+        self._show(block)
+
+    def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
+        super().shard_done(block, counts, replayed=replayed)
+        self._show(block)
+
+    def _show(self, block: str) -> None:
+        if self._progress is None:
+            return
+        state = self._blocks[block]
+        seconds = max(0.001, time.monotonic() - self._started)
+        facts = []
+        if state.calls:
+            facts += [f"{state.calls:,} calls", f"{state.tokens:,} tokens", f"{state.calls / seconds:.1f}/s"]
+        if state.rejected:
+            facts.append(f"{state.rejected:,} rejected")
+        self._progress.update(self._tasks[block], completed=state.done, total=state.rows, facts=" · ".join(facts))
+
+    def say(self, message: str) -> None:
+        self._console.print(plain(message), markup=False)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def end(self, report: RunReport) -> None:
+        from rich.table import Table
+
+        self.close()
+        head, *rows = block_table(report)
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for place, name in enumerate(head):
+            table.add_column(name, justify="left" if place == 0 else "right")
+        for row in rows:
+            table.add_row(*row)
+        self._console.print(table, markup=False)
+        self.say(headline(report))

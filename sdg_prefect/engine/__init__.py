@@ -1,0 +1,1 @@
+"""The engine: hands a plan to Prefect. The only package that imports it."""

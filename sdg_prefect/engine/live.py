@@ -1,0 +1,171 @@
+"""What is live during a run, and the context that a block sees of it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import random
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sdg_prefect.counts import Counts
+from sdg_prefect.errors import EndpointError, TransientError
+from sdg_prefect.frozen import canonical
+from sdg_prefect.models.completion import Completion, Failure, Request
+from sdg_prefect.models.gateway import Gateway
+from sdg_prefect.plan.plan import Step
+from sdg_prefect.report.progress import Observer
+from sdg_prefect.rows import ROW_ID
+from sdg_prefect.store.checkpoints import Reject
+from sdg_prefect.store.ledger import BlockLedger
+from sdg_prefect.store.root import Root
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+logger = logging.getLogger("sdg_prefect.run")
+
+
+@dataclass
+class Live:
+    """The open parts of a run: store, gateway, threads, ledgers. Lives on the run's event loop."""
+
+    root: Root
+    gateway: Gateway
+    observer: Observer
+    run_id: str
+    shard_size: int
+    threads: ThreadPoolExecutor
+    loop: asyncio.AbstractEventLoop
+    _ledgers: dict[str, BlockLedger] = field(default_factory=dict)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def ledger(self, key: str) -> BlockLedger:
+        """Return the ledger under a key, opened once."""
+        with self._guard:
+            return self._ledgers.setdefault(key, BlockLedger(self.root, key))
+
+    async def close(self) -> None:
+        """Flush and give back everything."""
+        for ledger in self._ledgers.values():
+            await ledger.close()
+        await self.gateway.close()
+        self.threads.shutdown(wait=False, cancel_futures=True)
+
+
+class ShardLedger:
+    """The ledger as one shard sees it: what the shard itself paid in this run does not count as replayed."""
+
+    def __init__(self, ledger: BlockLedger) -> None:
+        self._ledger = ledger
+        self._paid: set[str] = set()
+
+    async def find(self, key: str) -> Mapping[str, Any] | None:
+        """Return the record of a completion, if it was ever received."""
+        record = await self._ledger.find(key)
+        return None if record is None else {**record, "replayed": key not in self._paid}
+
+    async def keep(self, key: str, record: Mapping[str, Any]) -> None:
+        """Make a completion durable."""
+        await self._ledger.keep(key, record)
+        self._paid.add(key)
+
+
+class ShardContext:
+    """The context of one block at work on one shard; see ``Context``. It outlives Prefect's retries of the shard."""
+
+    def __init__(self, live: Live, step: Step) -> None:
+        self._live = live
+        self._step = step
+        self._ledger = ShardLedger(live.ledger(step.ledger_key)) if step.ledger_key else None
+        self._table: pa.Table | None = None
+        self._is_last_attempt = True
+        self._guard = threading.Lock()
+        self.rejects: dict[int, Reject] = {}
+        self.counts = Counts()
+
+    def begin(self, table: pa.Table, *, is_last_attempt: bool) -> None:
+        """Start an attempt: forget what the one before counted."""
+        self._table = table
+        self._is_last_attempt = is_last_attempt
+        self.rejects = {}
+        self.counts = Counts()
+
+    def complete(self, requests: Sequence[Request]) -> Sequence[Completion | Failure]:
+        """Hand the requests to the run's event loop and wait for all answers."""
+        if not requests:
+            return []
+        if self._ledger is None:
+            raise TypeError(f"block '{self._step.name}' asks a model but does not name it in model_ids()")
+        asked = self._live.gateway.complete(requests, self._ledger, self._note)
+        answers = asyncio.run_coroutine_threadsafe(asked, self._live.loop).result()
+        self._raise_if_passing(requests, answers)
+        return answers
+
+    def _raise_if_passing(self, requests: Sequence[Request], answers: Sequence[Completion | Failure]) -> None:
+        """Leave failures that may pass to Prefect's retry of the shard; on the last attempt the block rejects their rows."""
+        passing = [answer for answer in answers if isinstance(answer, Failure) and answer.transient]
+        if not passing:
+            return
+        first = passing[0]
+        said = f"{len(passing)} of {len(requests)} calls failed: {first.error}: {first.message}"
+        if not self._is_last_attempt:
+            raise TransientError(said)
+        if len(passing) == len(requests) and all(failure.error == "Unreachable" for failure in passing):
+            raise EndpointError(f"block '{self._step.name}': the endpoint of '{requests[0].model_id}' is gone. {said}.",
+                                "The same command goes on from here when it is back.")  # fmt: skip
+
+    def _note(self, answer: Completion | Failure) -> None:
+        failed = isinstance(answer, Failure)
+        if isinstance(answer, Completion):
+            self._count(answer)
+        tokens = 0 if isinstance(answer, Failure) else answer.tokens_in + answer.tokens_out
+        replayed = isinstance(answer, Completion) and answer.replayed
+        self._live.observer.call_done(self._step.label, tokens, replayed=replayed, failed=failed)
+
+    def _count(self, answer: Completion) -> None:
+        added = Counts(replayed=1)
+        if not answer.replayed:
+            added = Counts(
+                llm_calls=1,
+                tokens_in=answer.tokens_in,
+                tokens_out=answer.tokens_out,
+                cost_usd=answer.cost_usd or 0.0,
+                cost_known=answer.cost_usd is not None,
+            )
+        with self._guard:
+            self.counts += added
+
+    def reject(self, row: int, error: str, message: str, *, raw: str = "", attempts: int = 1, transient: bool = False) -> None:
+        """Keep a row that failed, with its content and the reason."""
+        assert self._table is not None
+        content = self._table.slice(row, 1).to_pylist()[0]
+        row_id = content.pop(ROW_ID)
+        self.rejects[row] = Reject(
+            row_id=row_id,
+            block=self._step.label,
+            error=error,
+            message=message,
+            attempts=attempts,
+            raw=raw,
+            transient=transient,
+            row=canonical(content).decode("utf-8", "replace"),
+        )
+
+    def note_unparsed(self, choices: int = 1) -> None:
+        """Count choices without a result."""
+        with self._guard:
+            self.counts += Counts(unparsed=choices)
+
+    def random(self, row_id: str) -> random.Random:
+        """Return a generator seeded by the block's key and the row."""
+        seed = hashlib.blake2b(f"{self._step.key}\x1f{row_id}".encode(), digest_size=8).digest()
+        return random.Random(int.from_bytes(seed, "big"))
+
+    def log(self, message: str) -> None:
+        """Write a line to the run's log."""
+        logger.info("%s: %s", self._step.label, message)

@@ -1,0 +1,32 @@
+"""What a run is asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """The options of ``run``; see the command line for what each means."""
+
+    flow: str | Path
+    input: Any = None
+    """A path or address, or a Dataset, list of mappings or data frame."""
+    output: str | None = None
+    models_file: str | Path | None = None
+    model: str | None = None
+    api_base: str | None = None
+    api_key_env: str | None = None
+    storage: str | None = None
+    concurrency: int | None = None
+    shard_size: int | None = None
+    limit: int | None = None
+    overrides: Sequence[str] = ()
+    fresh: bool = False
+    allow_rejects: bool = False
+    keep_ids: bool = False

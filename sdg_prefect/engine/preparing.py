@@ -1,0 +1,86 @@
+"""Before a run: read everything that a user wrote, and stop at what is wrong, without a call and without heavy imports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sdg_prefect.engine.options import RunOptions
+from sdg_prefect.errors import FlowError, InputError, Problem
+from sdg_prefect.models.endpoint import Endpoint, resolve_endpoints
+from sdg_prefect.plan.compile import compile_plan
+from sdg_prefect.plan.plan import Plan
+from sdg_prefect.spec.flow import FlowSpec
+from sdg_prefect.spec.reader import read_flow
+from sdg_prefect.spec.tracking import Tracking, track_columns
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A flow that may run: nothing wrong was found in it or its seeds' columns."""
+
+    spec: FlowSpec
+    tracking: Tracking
+    plan: Plan
+
+
+def prepare(options: RunOptions, salt: str = "", *, needs_endpoints: bool = True) -> Prepared:
+    """Read a flow, look at its seeds, and compile its plan.
+
+    Args:
+        options: What is asked for.
+        salt: Goes into every key; see ``compile_plan``.
+        needs_endpoints: False to leave models without an endpoint alone, as ``check`` does where none was given.
+
+    Raises:
+        FlowError: With every problem found.
+    """
+    spec = read_flow(options.flow, options.models_file, options.overrides)
+    problems: list[Problem] = []
+    columns = _seed_columns(options, problems)
+    tracking = track_columns(spec, columns)
+    problems += [problem for problem in tracking.problems if not problem.warning]
+    problems += _output_problems(options)
+    endpoints: dict[str, Endpoint] = {}
+    try:
+        endpoints = resolve_endpoints(spec.model_ids(), spec.models, options.model, options.api_base)
+    except FlowError as error:
+        problems += error.problems if needs_endpoints else ()
+    if problems:
+        raise FlowError(problems)
+    if options.api_key_env:
+        endpoints = {name: replace_key(endpoint, options.api_key_env) for name, endpoint in endpoints.items()}
+    return Prepared(spec, tracking, compile_plan(spec, tracking, endpoints, salt))
+
+
+def replace_key(endpoint: Endpoint, variable: str) -> Endpoint:
+    """Let an endpoint take its key from another environment variable."""
+    return endpoint if endpoint.is_simulated else endpoint.model_copy(update={"api_key_env": variable})
+
+
+def _seed_columns(options: RunOptions, problems: list[Problem]) -> Sequence[str] | None:
+    if options.input is None:
+        return None
+    if not isinstance(options.input, str):
+        from sdg_prefect.store.seeds import seeds_of
+
+        return [name for name in seeds_of(options.input, limit=1).column_names[1:]]
+    from sdg_prefect.store.seeds import peek_columns
+
+    try:
+        return peek_columns(options.input)
+    except InputError as error:
+        problems += error.problems
+        return None
+
+
+def _output_problems(options: RunOptions) -> Sequence[Problem]:
+    if options.output is None:
+        return ()
+    from sdg_prefect.store.output import check_output
+
+    try:
+        check_output(options.output)
+    except FlowError as error:
+        return error.problems
+    return ()

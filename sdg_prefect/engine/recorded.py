@@ -1,0 +1,57 @@
+"""Before the process ends: has Prefect's server recorded the run's tasks?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
+
+from sdg_prefect.engine.live import logger
+from sdg_prefect.engine.walking import SERVER_LOST
+
+_LONGEST = 30.0
+_PAUSE = 0.3
+_ENDED = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
+
+
+async def wait_until_recorded(flow_run_ids: Sequence[str], task_runs: int) -> None:
+    """Wait, within bounds, until the server shows all task runs as ended.
+
+    States of task runs travel as events that the server records with a delay; a process that ends at once leaves a history with
+    holes.
+
+    Args:
+        flow_run_ids: The run and its subflows.
+        task_runs: How many task runs they had.
+    """
+    if not flow_run_ids or not task_runs:
+        return
+    deadline = time.monotonic() + _LONGEST
+    flows = FlowRunFilter(id=FlowRunFilterId(any_=list(flow_run_ids)))
+    ended = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=_ENDED)))
+    seen = -1
+    try:
+        async with get_client() as client:
+            while time.monotonic() < deadline:
+                reply = await client._client.post(
+                    "/task_runs/count",
+                    json={"flow_runs": flows.model_dump(mode="json"), "task_runs": ended.model_dump(mode="json")},
+                )
+                seen = int(reply.json())
+                if seen >= task_runs:
+                    return
+                await asyncio.sleep(_PAUSE)
+    except SERVER_LOST as error:
+        logger.debug("not waiting for Prefect's server: %s", type(error).__name__)
+        return
+    logger.warning("Prefect's server has recorded %s of %s task runs so far", seen, task_runs)

@@ -1,0 +1,130 @@
+"""The way into the engine: check, get a server, load what is heavy, run. Light until it has to be heavy."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sdg_prefect.engine.options import RunOptions
+from sdg_prefect.engine.preparing import prepare
+from sdg_prefect.engine.server import (
+    Server,
+    ServerError,
+    begin,
+    begin_managed,
+    check_installed,
+    client_environment,
+    wait_until_ready,
+)
+from sdg_prefect.report.progress import Observer, Silent
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sdg_prefect.plan.plan import Plan
+    from sdg_prefect.report.run_report import RunReport
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run leaves to its caller."""
+
+    report: RunReport
+    is_success: bool
+    """True if it completed, with no more rejects than allowed."""
+    tables: list[pa.Table]
+
+
+def new_run_id() -> str:
+    """Return an id that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def run(options: RunOptions, observer: Observer | None = None) -> Outcome:
+    """Run a flow on Prefect.
+
+    Args:
+        options: What to run, on what.
+        observer: Told about the run as it goes.
+
+    Raises:
+        FlowError: The flow, its input or the options are wrong; nothing was run.
+        SdgError: The run could not finish.
+        KeyboardInterrupt: It was interrupted; the same call goes on from there.
+    """
+    watcher = observer or Silent()
+    run_id = new_run_id()
+    prepared = prepare(options, salt=run_id if options.fresh else "")
+    check_installed()
+    server = _server(watcher)
+    os.environ.update(client_environment(server))
+    seeds = _read_seeds(options)
+    _warm_up(prepared.plan)
+    wait_until_ready(server)
+    return asyncio.run(_run(prepared.plan, options, seeds, run_id, watcher, server))
+
+
+def _server(watcher: Observer) -> Server:
+    """Begin with the user's server, or with a local one where that is out of reach: the store is the truth, the UI a view."""
+    try:
+        return begin()
+    except ServerError as error:
+        if not os.environ.get("PREFECT_API_URL"):
+            raise
+        watcher.say(f"{error} The run goes on with a local server.")
+        return begin_managed()
+
+
+def _read_seeds(options: RunOptions) -> pa.Table:
+    from sdg_prefect.store.seeds import read_seeds, seeds_of
+
+    if options.input is None:
+        from sdg_prefect.errors import InputError
+
+        raise InputError("there are no seeds.", "Name them with --input FILE.")
+    if isinstance(options.input, str):
+        return read_seeds(options.input, options.limit)
+    return seeds_of(options.input, options.limit)
+
+
+def _warm_up(plan: Plan) -> None:
+    """Import the libraries that take seconds while the server is still starting."""
+    import datasets  # noqa: F401
+    import prefect  # noqa: F401
+
+    if any(endpoint.client == "litellm" for endpoint in plan.endpoints.values()):
+        from sdg_prefect.models.litellm_client import load_litellm
+
+        load_litellm()
+
+
+async def _run(plan: Plan, options: RunOptions, seeds: pa.Table, run_id: str, observer: Observer, server: Server) -> Outcome:
+    from sdg_prefect.engine.recorded import wait_until_recorded
+    from sdg_prefect.engine.running import Run, allowed
+
+    main = asyncio.current_task()
+    assert main is not None
+    _end_on_signals(main.cancel)
+    warnings = [str(warning) for warning in plan.warnings]
+    this = Run(plan, options, seeds, run_id, observer, ui_url=server.ui_url, warnings=warnings)
+    try:
+        report = await this.execute()
+    except asyncio.CancelledError as stopped:
+        raise KeyboardInterrupt from stopped
+    await wait_until_recorded(this.flow_run_ids, this.task_runs)
+    return Outcome(report, allowed(report, plan, options), this.tables)
+
+
+def _end_on_signals(stop: Callable[[], Any]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop)
+        except (NotImplementedError, RuntimeError, ValueError):
+            return

@@ -1,0 +1,109 @@
+"""What can go wrong, as values that know where it is and what to do about it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One finding about something that a user wrote."""
+
+    message: str
+    """What is wrong, in one sentence."""
+    hint: str = ""
+    """What to do about it; empty where the message says it."""
+    file: str = ""
+    """The file, as the user named it."""
+    line: int = 0
+    """The line in that file, from 1; 0 where there is none."""
+    warning: bool = False
+    """A warning does not stop the run."""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}  " if self.file and self.line else f"{self.file}  " if self.file else ""
+        kind = "warning: " if self.warning else ""
+        return " ".join(f"{place}{kind}{self.message} {self.hint}".rstrip().split("\n"))
+
+
+class SdgError(Exception):
+    """The root of everything that sdg_prefect raises on purpose: a message for people and a hint."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+    def __reduce__(self) -> tuple[type[SdgError], tuple[Any, ...]]:
+        return type(self), (self.message, self.hint)
+
+
+class FlowError(SdgError):
+    """The flow, its files or the command line are wrong; nothing was run. Carries every problem found."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem] | str, hint: str = "") -> None:
+        found = (Problem(problems, hint),) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in found))
+        self.problems = found
+
+    def __reduce__(self) -> tuple[type[SdgError], tuple[Any, ...]]:
+        return FlowError, (self.message, "")
+
+
+class InputError(FlowError):
+    """The seeds cannot be read, or are not what the flow needs."""
+
+
+class EndpointError(SdgError):
+    """The endpoint cannot serve this run at all: gone, wrong key, no quota, unknown model."""
+
+
+class TransientError(SdgError):
+    """Calls failed that may succeed later; what arrived is kept, and a retry asks only for the rest."""
+
+
+class RejectedRows(SdgError):
+    """A run finished, but rejected rows that nobody allowed."""
+
+    def __init__(self, rejected: int, run_id: str, dataset: Any) -> None:
+        super().__init__(f"{rejected} row(s) were rejected in run {run_id}.", "Pass allow_rejects=True to take the others.")
+        self.rejected = rejected
+        self.run_id = run_id
+        self.dataset = dataset
+        """The rows that were made."""
+
+    def __reduce__(self) -> tuple[type[SdgError], tuple[Any, ...]]:
+        return RejectedRows, (self.rejected, self.run_id, self.dataset)
+
+
+class ConservationError(SdgError):
+    """A block lost or invented rows: rows in ≠ rows that gave rows + filtered + deduplicated + rejected."""
+
+
+class StoreError(SdgError):
+    """The store cannot be read or written."""
+
+
+class BlockError(SdgError):
+    """A block failed on a shard for a reason that is neither a call nor a row."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``Did you mean 'x'?`` for the nearest known word, the list when it is short, or nothing."""
+    names = sorted({str(name) for name in known})
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if near:
+        return f"Did you mean '{near[0]}'?"
+    if 0 < len(names) <= 12:
+        return f"Known: {', '.join(names)}."
+    return ""

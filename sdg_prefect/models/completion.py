@@ -1,0 +1,90 @@
+"""What goes to a model and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sdg_prefect.frozen import digest
+
+Message = Mapping[str, Any]
+"""One chat message: ``role`` and ``content``, and what else the protocol allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call to a model for one row: chat messages, or a raw prompt for the text completion protocol."""
+
+    model_id: str
+    """The model as the flow names it."""
+    row_id: str
+    """The row that the call is for."""
+    messages: Sequence[Message] | None = None
+    prompt: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Sampling parameters as the OpenAI protocol names them, such as ``temperature`` or ``n``."""
+    sample: int = 0
+    """Tells apart several calls for one row with equal prompts."""
+
+    def key(self, model: str) -> str:
+        """Return the key of the completion: what decides the reply, and the row it is for.
+
+        Args:
+            model: The model as its endpoint names it. Not in the key: where it is served, its key, limits and retries.
+        """
+        asked = self.messages if self.prompt is None else self.prompt
+        return digest(model, asked, dict(self.params), self.row_id, self.sample)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of the ``n`` answers of a call."""
+
+    text: str | None
+    finish_reason: str | None = None
+    reasoning: str | None = None
+    logprobs: Any = None
+    """Log-probabilities as a list of ``{token: logprob}`` per position, or None."""
+    tool_calls: Sequence[Mapping[str, Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The answer to a request: its choices, and what it took."""
+
+    choices: tuple[Choice, ...]
+    model: str = ""
+    """The model as the server named it."""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost_usd: float | None = None
+    """None where no price is known."""
+    seconds: float = 0.0
+    attempts: int = 1
+    replayed: bool = False
+    """True where the ledger had it, so that nothing was paid now."""
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the JSON-like record that the ledger keeps."""
+        record = asdict(self)
+        del record["replayed"]
+        return record
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Completion:
+        """Read a completion back from the ledger."""
+        choices = tuple(Choice(**choice) for choice in record["choices"])
+        return cls(**{**record, "choices": choices, "replayed": True})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A request that got no answer, after all attempts."""
+
+    error: str
+    """Class of the error, such as ``ContextWindowExceeded`` or ``RateLimited``."""
+    message: str
+    transient: bool
+    """True where the same call may succeed later."""
+    attempts: int = 1

@@ -1,0 +1,56 @@
+"""Is an endpoint there, and does it take the key? Asked once, before the first call is paid."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from sdg_prefect.errors import EndpointError
+from sdg_prefect.models.endpoint import Endpoint
+
+_ATTEMPTS = 3
+_PAUSE = 0.5
+_TIMEOUT = 10.0
+
+
+async def check_endpoint(endpoint: Endpoint) -> None:
+    """Look at an endpoint without asking it for a completion.
+
+    A server behind ``api_base`` is asked for its list of models; only refusing to connect and refusing the key count, since
+    not every server has such a list. Where a provider is called by name, the variable of its key has to be set.
+
+    Raises:
+        EndpointError: Nobody answers, or the key is missing or refused.
+    """
+    if endpoint.api_key_env and not os.environ.get(endpoint.api_key_env):
+        raise EndpointError(
+            f"model '{endpoint.model}': the environment variable {endpoint.api_key_env} is not set.",
+            "It should hold the endpoint's key.",
+        )
+    if endpoint.api_base is not None:
+        await _ask_for_models(endpoint, endpoint.api_base.rstrip("/"))
+
+
+async def _ask_for_models(endpoint: Endpoint, base: str) -> None:
+    import aiohttp
+
+    headers = {"Authorization": f"Bearer {key}"} if (key := endpoint.key()) else {}
+    timeout = aiohttp.ClientTimeout(total=_TIMEOUT)
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.get(f"{base}/models", headers=headers) as reply,
+            ):
+                status = reply.status
+            break
+        except (aiohttp.ClientConnectionError, aiohttp.InvalidURL, TimeoutError) as error:
+            if attempt == _ATTEMPTS or isinstance(error, aiohttp.InvalidURL):
+                raise EndpointError(
+                    f"endpoint {base} does not answer ({type(error).__name__}).",
+                    "Check the address and that the server is up; the same command goes on from here.",
+                ) from error
+            await asyncio.sleep(_PAUSE * attempt)
+    if status in (401, 403):
+        where = endpoint.api_key_env or "OPENAI_API_KEY"
+        raise EndpointError(f"endpoint {base} refuses the key (HTTP {status}).", f"Check the key in the variable {where}.")

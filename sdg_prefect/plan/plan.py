@@ -1,0 +1,84 @@
+"""The compiled flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from sdg_prefect.blocks.base import Block
+from sdg_prefect.errors import Problem
+from sdg_prefect.frozen import digest
+from sdg_prefect.models.endpoint import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One block where it stands: a task run for each shard."""
+
+    name: str
+    """Name of its task runs."""
+    label: str
+    """Name in the report; a block and its ``drop_duplicates`` share one."""
+    block: Block
+    key: str
+    """Hash of what the step does: the block's key and what is done after it."""
+    ledger_key: str
+    """Where its completions are kept; empty for a block that calls no model."""
+    scope: Literal["row", "all"]
+    """``row`` steps stream shard by shard; an ``all`` step waits for every row."""
+    times: int = 1
+    drop_columns: tuple[str, ...] = ()
+    keep_columns: tuple[str, ...] | None = None
+    columns: tuple[str, ...] = ()
+    """Columns after the step, as far as they are known."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The model ids that the step calls."""
+        return tuple(self.block.model_ids())
+
+    def checkpoint_key(self, contents: tuple[str, ...]) -> str:
+        """Return the key of the step's checkpoint for input shards of these contents."""
+        return digest(self.key, contents)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelinePlan:
+    """A pipeline: a Prefect subflow."""
+
+    name: str
+    steps: tuple[Step | PipelinePlan, ...]
+    times: int = 1
+
+    def walk(self) -> Iterator[Step]:
+        """Go through all steps, those of nested pipelines included."""
+        for step in self.steps:
+            yield from step.walk() if isinstance(step, PipelinePlan) else (step,)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a run will do, decided before it starts."""
+
+    name: str
+    file: str
+    pipelines: tuple[PipelinePlan, ...]
+    endpoints: Mapping[str, Endpoint]
+    """Where each model id is served."""
+    output_columns: tuple[str, ...] | None
+    max_reject_rate: float
+    warnings: tuple[Problem, ...] = ()
+
+    def steps(self) -> list[Step]:
+        """Return all steps in order."""
+        return [step for pipeline in self.pipelines for step in pipeline.walk()]
+
+    def labels(self) -> list[str]:
+        """Return the names of the blocks as the report lists them."""
+        return list(dict.fromkeys(step.label for step in self.steps()))
+
+    def __str__(self) -> str:
+        from sdg_prefect.plan.printing import plan_text
+
+        return plan_text(self)

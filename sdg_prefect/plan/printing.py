@@ -1,0 +1,37 @@
+"""A plan as text."""
+
+from __future__ import annotations
+
+from sdg_prefect.plan.plan import PipelinePlan, Plan, Step
+
+
+def plan_text(plan: Plan) -> str:
+    """Write a plan for people: its pipelines, blocks, models and columns."""
+    lines = [f"flow {plan.name}  ({plan.file})"]
+    for model_id, endpoint in sorted(plan.endpoints.items()):
+        where = "simulated, in this process" if endpoint.is_simulated else endpoint.api_base or "provider's own address"
+        limit = f", {endpoint.max_concurrency} calls at once" if endpoint.max_concurrency else ""
+        lines.append(f"  model {model_id} → {endpoint.model} at {where}, through {endpoint.client}{limit}")
+    for pipeline in plan.pipelines:
+        lines += _pipeline_lines(pipeline, 1)
+    if plan.output_columns is not None:
+        lines.append(f"  output columns: {', '.join(plan.output_columns)}")
+    return "\n".join(lines)
+
+
+def _pipeline_lines(pipeline: PipelinePlan, depth: int) -> list[str]:
+    pad = "  " * depth
+    times = f"  × {pipeline.times}" if pipeline.times > 1 else ""
+    lines = [f"{pad}pipeline {pipeline.name}{times}"]
+    for step in pipeline.steps:
+        lines += _pipeline_lines(step, depth + 1) if isinstance(step, PipelinePlan) else [_step_line(step, pad + "  ")]
+    return lines
+
+
+def _step_line(step: Step, pad: str) -> str:
+    facts = [step.block.type_name]
+    facts += [f"model {model}" for model in step.models]
+    facts += ["waits for all rows"] if step.scope == "all" else []
+    facts += [f"× {step.times}"] if step.times > 1 else []
+    columns = f" → {', '.join(step.columns)}" if step.columns else ""
+    return f"{pad}{step.name}  ({'; '.join(facts)}){columns}"

@@ -1,0 +1,51 @@
+"""What happens during a run, for whoever watches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sdg_prefect.counts import Counts
+
+
+class Observer(Protocol):
+    """Told about a run as it goes. Methods are called on the run's event loop or its threads and must return at once."""
+
+    def begin(self, flow: str, blocks: Sequence[str], rows: int) -> None:
+        """The blocks are about to start."""
+        ...
+
+    def shard_started(self, block: str, rows: int) -> None:
+        """A block takes up a shard."""
+        ...
+
+    def call_done(self, block: str, tokens: int, *, replayed: bool, failed: bool) -> None:
+        """A model answered, the ledger did, or all attempts failed."""
+        ...
+
+    def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
+        """A block is done with a shard."""
+        ...
+
+    def say(self, message: str) -> None:
+        """Something worth a line happened."""
+        ...
+
+
+class Silent:
+    """An observer that looks away."""
+
+    def begin(self, flow: str, blocks: Sequence[str], rows: int) -> None:
+        """Ignore."""
+
+    def shard_started(self, block: str, rows: int) -> None:
+        """Ignore."""
+
+    def call_done(self, block: str, tokens: int, *, replayed: bool, failed: bool) -> None:
+        """Ignore."""
+
+    def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
+        """Ignore."""
+
+    def say(self, message: str) -> None:
+        """Ignore."""

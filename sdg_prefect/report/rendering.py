@@ -1,0 +1,70 @@
+"""A report as Markdown and as plain lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sdg_prefect.report.run_report import RunReport
+
+_HEAD = (
+    "block",
+    "rows in",
+    "rows out",
+    "filtered",
+    "duplicates",
+    "rejected",
+    "calls",
+    "replayed",
+    "tokens in",
+    "tokens out",
+    "seconds",
+)
+
+
+def block_table(report: RunReport) -> list[Sequence[str]]:
+    """Return the report's table of blocks: a head, then a row per block."""
+    rows: list[Sequence[str]] = [_HEAD]
+    for tally in report.blocks:
+        c = tally.counts
+        numbers = (
+            c.rows_in,
+            c.rows_out,
+            c.filtered,
+            c.deduplicated,
+            c.rejected,
+            c.llm_calls,
+            c.replayed,
+            c.tokens_in,
+            c.tokens_out,
+        )
+        rows.append((tally.name, *(f"{number:,}" for number in numbers), f"{tally.seconds:.1f}"))
+    return rows
+
+
+def headline(report: RunReport) -> str:
+    """Say in one line how a run went."""
+    total = report.total
+    parts = [f"{report.rows_in:,} rows in", f"{report.rows_out:,} rows out"]
+    parts += [f"{total.filtered:,} filtered"] if total.filtered else []
+    parts += [f"{total.deduplicated:,} duplicates"] if total.deduplicated else []
+    parts += [f"{total.rejected:,} rejected"] if total.rejected else []
+    parts += [f"{total.llm_calls:,} calls", f"{total.replayed:,} replayed"] if total.llm_calls or total.replayed else []
+    if total.llm_calls and total.cost_known and total.cost_usd:
+        parts.append(f"${total.cost_usd:.4f}")
+    return f"{report.status.replace('_', ' ')}: {', '.join(parts)} in {report.seconds:.1f} s"
+
+
+def report_markdown(report: RunReport) -> str:
+    """Write a report as Markdown, for an artifact."""
+    table = block_table(report)
+    lines = [f"## {headline(report)}", "", "| " + " | ".join(table[0]) + " |", "|" + "---|" * len(table[0])]
+    lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in table[1:]]
+    lines += ["", f"Run `{report.run_id}` in store `{report.storage}`."]
+    lines += [f"Output: `{report.output}`"] if report.output else []
+    lines += [f"Error: {report.error}"] if report.error else []
+    lines += [f"- {warning}" for warning in report.warnings]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

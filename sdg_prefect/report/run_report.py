@@ -1,0 +1,112 @@
+"""The report of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sdg_prefect.counts import Counts
+
+
+@dataclass(slots=True)
+class BlockTally:
+    """A block's counts as its shards come in."""
+
+    name: str
+    counts: Counts = field(default_factory=Counts)
+    seconds: float = 0.0
+    """Time that its shards took, added up."""
+    shards: int = 0
+    shards_replayed: int = 0
+
+    def add(self, counts: Counts, seconds: float, *, replayed: bool, follows: bool = False) -> None:
+        """Add a shard.
+
+        Args:
+            counts: Its counts.
+            seconds: The time that it took.
+            replayed: True if it was there from an earlier run.
+            follows: True for a ``drop_duplicates`` after the block's own work: it takes rows off what the block gave.
+        """
+        counts = counts.as_replayed() if replayed else counts
+        if follows:
+            removed = counts.rows_in - counts.rows_out
+            counts = Counts(rows_out=-removed, deduplicated=counts.deduplicated)
+        self.counts += counts
+        self.seconds += 0.0 if replayed else seconds
+        self.shards += 1
+        self.shards_replayed += replayed
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a run did."""
+
+    status: str
+    """``completed``, ``completed_with_rejects``, ``failed`` or ``interrupted``."""
+    run_id: str
+    flow: str
+    rows_in: int
+    rows_out: int
+    blocks: Sequence[BlockTally]
+    seconds: float
+    """From the first block's start to the finished output."""
+    output: str | None
+    storage: str
+    error: str = ""
+    ui_url: str = ""
+    warnings: Sequence[str] = ()
+
+    @property
+    def total(self) -> Counts:
+        """The counts of all blocks together."""
+        return sum((tally.counts for tally in self.blocks), Counts())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as one JSON object, as ``run --json`` prints it."""
+        total = self.total
+        return {
+            "status": self.status,
+            "run_id": self.run_id,
+            "flow": self.flow,
+            "rows_in": self.rows_in,
+            "rows_out": self.rows_out,
+            "rows_filtered": total.filtered,
+            "rows_deduplicated": total.deduplicated,
+            "rows_rejected": total.rejected,
+            "llm_calls": total.llm_calls,
+            "llm_replayed": total.replayed,
+            "tokens_in": total.tokens_in,
+            "tokens_out": total.tokens_out,
+            "cost_usd": round(total.cost_usd, 6) if total.cost_known else None,
+            "seconds": round(self.seconds, 3),
+            "output": self.output,
+            "storage": self.storage,
+            "error": self.error or None,
+            "ui_url": self.ui_url or None,
+            "warnings": list(self.warnings),
+            "blocks": [block_json(tally) for tally in self.blocks],
+        }
+
+
+def block_json(tally: BlockTally) -> Mapping[str, Any]:
+    """Return a block's part of the report."""
+    counts = tally.counts
+    return {
+        "name": tally.name,
+        "rows_in": counts.rows_in,
+        "rows_out": counts.rows_out,
+        "filtered": counts.filtered,
+        "deduplicated": counts.deduplicated,
+        "rejected": counts.rejected,
+        "unparsed": counts.unparsed,
+        "llm_calls": counts.llm_calls,
+        "replayed": counts.replayed,
+        "tokens_in": counts.tokens_in,
+        "tokens_out": counts.tokens_out,
+        "cost_usd": round(counts.cost_usd, 6) if counts.cost_known else None,
+        "shards": tally.shards,
+        "shards_replayed": tally.shards_replayed,
+        "seconds": round(tally.seconds, 3),
+    }

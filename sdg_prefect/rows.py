@@ -1,0 +1,139 @@
+"""Rows: their ids, and the way between Hugging Face Datasets and Arrow tables.
+
+Every row carries an id in a reserved column from the moment it is read until it is written to the output. A seed's id comes
+from its content, so that reordering or adding seeds keeps the ids; a row that a block makes gets an id from its parent's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sdg_prefect.frozen import canonical, digest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+ROW_ID = "__row_id__"
+"""The reserved column that holds the row ids."""
+
+_ID_BYTES = 12
+
+
+def seed_ids(rows: Iterable[Mapping[str, Any]], seen: Counter[str] | None = None) -> list[str]:
+    """Give each seed an id of its content and its ordinal among equal seeds.
+
+    Args:
+        rows: The seeds, as mappings of column to value.
+        seen: How often each content occurred before these rows; updated, so that a file can be read in parts.
+    """
+    counts: Counter[str] = Counter() if seen is None else seen
+    ids = []
+    for row in rows:
+        content = hashlib.blake2b(canonical(row), digest_size=_ID_BYTES).hexdigest()
+        ordinal = counts[content]
+        counts[content] += 1
+        ids.append(content if ordinal == 0 else child_id(content, "seed", ordinal))
+    return ids
+
+
+def child_id(parent: str, maker: str, ordinal: int) -> str:
+    """Return the id of the ``ordinal``-th row that ``maker`` makes of the row ``parent``."""
+    return hashlib.blake2b(f"{parent}\x1f{maker}\x1f{ordinal}".encode(), digest_size=_ID_BYTES).hexdigest()
+
+
+def child_ids(parents: Sequence[str], maker: str) -> list[str]:
+    """Return ids for rows listed by their parents; the rows of one parent are told apart by their order."""
+    counts: Counter[str] = Counter()
+    ids = []
+    for parent in parents:
+        ids.append(child_id(parent, maker, counts[parent]))
+        counts[parent] += 1
+    return ids
+
+
+def to_table(rows: Dataset) -> pa.Table:
+    """Return the Arrow table behind a Dataset, with any selection applied."""
+    flat = rows.flatten_indices() if rows._indices is not None else rows
+    table: pa.Table = flat.data.table
+    return table
+
+
+def to_dataset(table: pa.Table) -> Dataset:
+    """Wrap an Arrow table as a Dataset that lives in memory and leaves no cache files."""
+    from datasets import Dataset
+    from datasets.fingerprint import generate_random_fingerprint
+
+    return Dataset(table, fingerprint=generate_random_fingerprint())
+
+
+def ids_of(table: pa.Table) -> list[str]:
+    """Return the row ids of a table that carries them."""
+    ids: list[str] = table.column(ROW_ID).to_pylist()
+    return ids
+
+
+def without_ids(table: pa.Table) -> pa.Table:
+    """Drop the reserved column, if it is there."""
+    return table.drop_columns([ROW_ID]) if ROW_ID in table.column_names else table
+
+
+def with_ids(table: pa.Table, ids: Sequence[str]) -> pa.Table:
+    """Set the row ids of a table, as its first column."""
+    import pyarrow as pa
+
+    column = pa.array(ids, pa.string())
+    return without_ids(table).add_column(0, pa.field(ROW_ID, pa.string()), column)
+
+
+def set_column(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray | Sequence[Any]) -> pa.Table:
+    """Set a column in its place, or append it."""
+    import pyarrow as pa
+
+    column = values if isinstance(values, (pa.Array, pa.ChunkedArray)) else pa.array(values)
+    if name in table.column_names:
+        return table.set_column(table.column_names.index(name), name, column)
+    return table.append_column(name, column)
+
+
+def concat(tables: Sequence[pa.Table]) -> pa.Table:
+    """Concatenate tables whose columns may differ in type or presence; numbers widen, nulls take any type."""
+    import pyarrow as pa
+
+    if len(tables) == 1:
+        return tables[0]
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def fingerprint(table: pa.Table) -> str:
+    """Hash the content of a table: its columns in order, their types, and every value."""
+    import pyarrow as pa
+
+    plain = table.replace_schema_metadata(None).combine_chunks()
+    hasher = hashlib.blake2b(digest_size=16)
+    sink = _HashSink(hasher)
+    with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), plain.schema) as writer:
+        writer.write_table(plain)
+    return digest(hasher.hexdigest(), plain.num_rows)
+
+
+class _HashSink:
+    """A file that keeps only the hash of what is written to it."""
+
+    closed = False
+
+    def __init__(self, hasher: hashlib.blake2b) -> None:
+        self._hasher = hasher
+
+    def write(self, data: bytes) -> int:
+        self._hasher.update(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is buffered."""
+
+    def close(self) -> None:
+        self.closed = True

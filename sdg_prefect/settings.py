@@ -1,0 +1,43 @@
+"""What the environment decides: folders, defaults and limits, read from ``SDG_PREFECT_*`` variables."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from platformdirs import user_data_path
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Defaults that a user may set for a machine, a container or a worker."""
+
+    model_config = SettingsConfigDict(env_prefix="SDG_PREFECT_", frozen=True, use_attribute_docstrings=True)
+
+    home: Path = Field(default_factory=lambda: user_data_path("sdg_prefect"))
+    """Folder of the managed local Prefect server: its database, log and address."""
+    storage: str = ".sdg"
+    """Where shards, ledger and runs are kept, unless ``--storage`` says otherwise."""
+    concurrency: int = Field(default=64, ge=1)
+    """Calls in flight for each endpoint that sets no limit of its own."""
+    call_attempts: int = Field(default=5, ge=1)
+    """How often a call is tried inside a shard before its failure is reported."""
+    call_backoff: float = Field(default=0.5, ge=0)
+    """Seconds before the second attempt of a call; doubles each time, with full jitter."""
+    call_backoff_max: float = Field(default=30.0, ge=0)
+    """Longest wait in seconds between two attempts, unless the endpoint asks for more."""
+    task_retries: int = Field(default=2, ge=0)
+    """How often Prefect tries a shard again whose calls failed for a passing reason."""
+    task_backoff: float = Field(default=2.0, ge=0)
+    """Seconds before Prefect's first retry of a shard; doubles each time, with jitter."""
+    server_port: int = Field(default=4200, ge=1, le=65535)
+    """Port of the managed local Prefect server; the next free one is taken if it is in use."""
+    server_timeout: float = Field(default=60.0, gt=0)
+    """Seconds to wait for the managed server to answer."""
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process."""
+    return Settings()

@@ -1,0 +1,275 @@
+"""Values that match a JSON schema, texts that match a simple regular expression."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from sdg_prefect.simulator.chance import draw, pick
+from sdg_prefect.simulator.roles import Kind, kind_of
+from sdg_prefect.simulator.writing import Writer
+
+_FORMATS = {
+    "date": "2024-05-17",
+    "date-time": "2024-05-17T10:30:00Z",
+    "time": "10:30:00Z",
+    "email": "reader@example.com",
+    "uri": "https://example.com/",
+    "uuid": "7f1d8a52-3c64-4b0e-9f27-5d0c6e1ab934",
+}
+_DEPTH_LIMIT = 12
+
+
+class SchemaWriter:
+    """Makes values for one JSON schema from the words of one row."""
+
+    def __init__(self, schema: dict[str, Any], writer: Writer, key: str) -> None:
+        self._root = schema
+        self._writer = writer
+        self._key = key
+
+    def value(self) -> Any:
+        """Return a value that matches the schema."""
+        return self._value(self._root, "answer", 0, 0)
+
+    def _value(self, schema: Any, name: str, turn: int, depth: int) -> Any:
+        schema = self._resolve(schema)
+        if "const" in schema:
+            return schema["const"]
+        if "enum" in schema:
+            return self._one_of(schema["enum"], name, turn)
+        for choice in ("anyOf", "oneOf"):
+            if choice in schema:
+                variants = [self._resolve(variant) for variant in schema[choice]]
+                best = next((one for one in variants if one.get("type") != "null"), variants[0])
+                return self._value({**schema, choice: None, **best} | {choice: best.get(choice)}, name, turn, depth + 1)
+        types = schema.get("type")
+        kind = next((one for one in types if one != "null"), "null") if isinstance(types, list) else types
+        if kind == "object" or (kind is None and "properties" in schema):
+            return self._object(schema, turn, depth)
+        if kind == "array" or (kind is None and "items" in schema):
+            return self._array(schema, name, depth)
+        if kind == "boolean":
+            return self._writer.approves
+        if kind in ("integer", "number"):
+            return self._number(schema, kind == "integer")
+        return None if kind == "null" else self._text(schema, name, turn)
+
+    def _resolve(self, schema: Any) -> dict[str, Any]:
+        """Follow `$ref` and merge `allOf`, and drop keys that say nothing."""
+        if not isinstance(schema, dict):
+            return {}
+        for _ in range(_DEPTH_LIMIT):
+            if "$ref" not in schema:
+                break
+            target: Any = self._root
+            for step in str(schema["$ref"]).lstrip("#/").split("/"):
+                target = target.get(step, {}) if isinstance(target, dict) and step else target
+            schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+        for branch in schema.get("allOf") or ():
+            part = self._resolve(branch)
+            properties = {**schema.get("properties", {}), **part.get("properties", {})}
+            required = [*schema.get("required", ()), *part.get("required", ())]
+            schema = {
+                **schema,
+                **part,
+                **({"properties": properties, "required": required} if properties else {}),
+            }
+        return {key: value for key, value in schema.items() if value is not None or key == "const"}
+
+    def _object(self, schema: dict[str, Any], turn: int, depth: int) -> dict[str, Any]:
+        properties = schema.get("properties", {})
+        required = schema.get("required", ())
+        names = properties if depth < _DEPTH_LIMIT // 2 else [name for name in properties if name in required]
+        made = {name: self._value(properties[name], name, turn, depth + 1) for name in names}
+        for name in required:
+            made.setdefault(name, self._text({}, name, turn))
+        return made
+
+    def _array(self, schema: dict[str, Any], name: str, depth: int) -> list[Any]:
+        least, most = schema.get("minItems", 0), schema.get("maxItems", 100)
+        kind = kind_of(name)
+        wanted = 3 if kind in (Kind.KEYWORDS, Kind.FACTS, Kind.CRITERIA) else self._writer.turns()
+        wanted = 0 if depth > _DEPTH_LIMIT // 2 else wanted
+        singular = name.removesuffix("s")
+        items = schema.get("items", {})
+        turns = range(max(least, min(wanted, most)))
+        return [self._value(items, singular, turn, depth + 1) for turn in turns]
+
+    def _number(self, schema: dict[str, Any], is_whole: bool) -> float:
+        edge = 1 if is_whole else 0.01
+        low, high = schema.get("minimum"), schema.get("maximum")
+        if "exclusiveMinimum" in schema:
+            low = schema["exclusiveMinimum"] + edge
+        if "exclusiveMaximum" in schema:
+            high = schema["exclusiveMaximum"] - edge
+        if low is None and high is None:
+            number: float = self._writer.score_number()
+        else:
+            bottom: float = low if low is not None else min(0.0, high or 0.0)
+            top: float = high if high is not None else bottom + 4
+            number = top if self._writer.approves else bottom
+        if step := schema.get("multipleOf"):
+            number = number // step * step if self._writer.approves else -(-number // step) * step
+        return int(number) if is_whole else float(number)
+
+    def _text(self, schema: dict[str, Any], name: str, turn: int) -> str:
+        if (pattern := schema.get("pattern")) is not None and (made := text_for(pattern, f"{self._key} {turn}")):
+            return made
+        if schema.get("format") in _FORMATS:
+            return _FORMATS[schema["format"]]
+        kind = kind_of(name)
+        if kind is Kind.KEYWORDS or name in ("term", "entity", "word"):
+            words = self._writer.keyword_list()
+            text = words[turn % len(words)]
+        elif kind is Kind.FACTS:
+            facts = self._writer.fact_list()
+            text = facts[turn % len(facts)]
+        elif kind is Kind.CRITERIA:
+            text = self._writer.write(kind).split("\n")[turn % 3].split(" ", 1)[1]
+        else:
+            text = self._writer.write(kind, turn, paired=self._asks_questions)
+        while len(text) < schema.get("minLength", 0):
+            text = f"{text} {self._writer.write(Kind.PASSAGE, turn)}"
+        return text[: schema.get("maxLength", len(text))]
+
+    @property
+    def _asks_questions(self) -> bool:
+        """Whether answers in this schema belong to questions beside them."""
+        return '"question"' in str(self._root).replace("'", '"')
+
+    def _one_of(self, choices: list[Any], name: str, turn: int) -> Any:
+        if all(isinstance(choice, str) for choice in choices):
+            return self._writer.choose(tuple(choices))
+        return pick(choices, self._key, name, turn)
+
+
+class _Unsupported(ValueError):
+    """The pattern uses something beyond literals, classes, groups, choices and repeats."""
+
+
+_CLASSES = {"d": "0123456789", "w": "abcdefghijklmnopqrstuvwxyz", "s": " "}
+_REPEAT = re.compile(r"\{(\d+)(,?)(\d*)\}|[*+?]")
+
+
+class _PatternReader:
+    """Walks a regular expression from left to right, writing a text that matches."""
+
+    def __init__(self, pattern: str, key: str) -> None:
+        self._pattern = pattern
+        self._place = 0
+        self._key = key
+
+    def read(self) -> str:
+        """Return a text for the whole pattern."""
+        text = self._choice()()
+        if self._place < len(self._pattern):
+            raise _Unsupported(self._pattern)
+        return text
+
+    def _peek(self) -> str:
+        return self._pattern[self._place : self._place + 1]
+
+    def _take(self) -> str:
+        taken = self._peek()
+        if not taken:
+            raise _Unsupported(self._pattern)
+        self._place += 1
+        return taken
+
+    def _choice(self) -> Callable[[], str]:
+        place = self._place
+        branches = [self._sequence()]
+        while self._peek() == "|":
+            self._take()
+            branches.append(self._sequence())
+        chosen = pick(branches, self._key, place)
+        return lambda: "".join(part() for part in chosen)
+
+    def _sequence(self) -> list[Callable[[], str]]:
+        parts: list[Callable[[], str]] = []
+        while self._peek() not in ("", "|", ")"):
+            part = self._atom()
+            if repeat := _REPEAT.match(self._pattern, self._place):
+                self._place = repeat.end()
+                if self._peek() == "?":
+                    self._take()
+                parts.extend([part] * self._times(repeat))
+            else:
+                parts.append(part)
+        return parts
+
+    def _times(self, repeat: re.Match[str]) -> int:
+        if repeat.group() == "?":
+            return int(draw(self._key, self._place, "maybe") * 2)
+        if repeat.group() in "*+":
+            return 1 + int(draw(self._key, self._place, "times") * 4)
+        least = int(repeat[1])
+        most = int(repeat[3]) if repeat[3] else least + 3 * bool(repeat[2])
+        return least + int(draw(self._key, self._place, "times") * (most - least + 1))
+
+    def _atom(self) -> Callable[[], str]:
+        place, sign = self._place, self._take()
+        if sign in "^$":
+            return str
+        if sign == "(":
+            if self._peek() == "?":
+                if self._pattern[self._place : self._place + 2] != "?:":
+                    raise _Unsupported(self._pattern)
+                self._place += 2
+            group = self._choice()
+            if self._take() != ")":
+                raise _Unsupported(self._pattern)
+            return group
+        if sign == "[":
+            return self._one_of(self._char_class(), place)
+        if sign == ".":
+            return self._one_of(_CLASSES["w"], place)
+        if sign == "\\":
+            escaped = self._take()
+            return self._one_of(_CLASSES.get(escaped) or self._literal(escaped), place)
+        if sign in "*+?{":
+            raise _Unsupported(self._pattern)
+        return lambda: sign
+
+    def _literal(self, escaped: str) -> str:
+        if escaped.isalnum():
+            if escaped not in "nt":
+                raise _Unsupported(self._pattern)
+            return {"n": "\n", "t": "\t"}[escaped]
+        return escaped
+
+    def _one_of(self, choices: str, place: int) -> Callable[[], str]:
+        count = 0
+
+        def next_character() -> str:
+            nonlocal count
+            count += 1
+            return pick(choices, self._key, place, count)
+
+        return next_character
+
+    def _char_class(self) -> str:
+        found: list[str] = []
+        if self._peek() == "^":
+            raise _Unsupported(self._pattern)
+        while (sign := self._take()) != "]":
+            if sign == "\\":
+                escaped = self._take()
+                found.extend(_CLASSES.get(escaped) or self._literal(escaped))
+            elif self._peek() == "-" and self._pattern[self._place + 1 : self._place + 2] not in ("", "]"):
+                self._take()
+                found.extend(chr(code) for code in range(ord(sign), ord(self._take()) + 1))
+            else:
+                found.append(sign)
+        return "".join(found)
+
+
+def text_for(pattern: str, key: str) -> str | None:
+    """Return a text that matches a simple pattern, or None for one that is not simple."""
+    try:
+        text = _PatternReader(pattern, key).read()
+        return text if re.search(pattern, text) else None
+    except (_Unsupported, re.error, IndexError):
+        return None

@@ -1,0 +1,1 @@
+"""Flow files: read, validated against the real blocks, and with every problem placed."""

@@ -1,0 +1,95 @@
+"""What a flow file says, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sdg_prefect.blocks.base import Block
+from sdg_prefect.errors import Problem
+from sdg_prefect.frozen import Frozen
+from sdg_prefect.models.endpoint import Endpoint
+
+
+class Inputs(Frozen):
+    """The seeds that a flow needs."""
+
+    required_columns: tuple[str, ...] = ()
+    """Columns that the seeds have to have."""
+    optional_columns: tuple[str, ...] = ()
+    """Columns that the flow uses where they are."""
+    min_samples: int = 1
+    """Rows at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands in a file."""
+
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One step as written: a block, or a pipeline, and what is done after it."""
+
+    name: str
+    """Name of the block, made unique in its pipeline."""
+    place: Place
+    block: Block | None = None
+    pipeline: PipelineSpec | None = None
+    times: int = 1
+    """How often it runs, each time on the same rows; results stand one after another."""
+    drop_columns: tuple[str, ...] = ()
+    drop_duplicates: tuple[str, ...] = ()
+    scope: Literal["all", "shard"] = "all"
+    """``shard`` gives a global block, and drop_duplicates, upstream's meaning: within a shard only."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSpec:
+    """A chain of items."""
+
+    name: str
+    items: tuple[Item, ...]
+    place: Place
+    output_columns: tuple[str, ...] | None = None
+    """The columns that a nested pipeline hands on, if it says so."""
+
+    def blocks(self) -> Iterator[tuple[Item, Block]]:
+        """Go through all blocks, those of nested pipelines included."""
+        for item in self.items:
+            if item.block is not None:
+                yield item, item.block
+            if item.pipeline is not None:
+                yield from item.pipeline.blocks()
+
+
+@dataclass(frozen=True, slots=True)
+class FlowSpec:
+    """A flow file, validated."""
+
+    name: str
+    file: str
+    pipelines: tuple[PipelineSpec, ...]
+    models: Mapping[str, Endpoint] = field(default_factory=dict)
+    inputs: Inputs | None = None
+    output_columns: tuple[str, ...] | None = None
+    """The columns of the output in order; all if not given."""
+    keep_inputs: bool = False
+    """True where the seeds' columns stay in the output besides ``output_columns`` (0.9's meaning)."""
+    max_reject_rate: float = 0.0
+    """Share of rejected rows up to which a run counts as completed."""
+    description: str = ""
+    warnings: tuple[Problem, ...] = ()
+
+    def blocks(self) -> Iterator[tuple[Item, Block]]:
+        """Go through all blocks in order."""
+        for pipeline in self.pipelines:
+            yield from pipeline.blocks()
+
+    def model_ids(self) -> set[str]:
+        """Return the models that the flow calls."""
+        return {model_id for _, block in self.blocks() for model_id in block.model_ids()}

@@ -1,0 +1,62 @@
+"""Values that the command line sets over those of a flow file: ``--set block.key=value``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from sdg_prefect.errors import Problem, did_you_mean
+
+
+@dataclass
+class Overrides:
+    """What is to be set, and which blocks were there to take it."""
+
+    values: list[tuple[str, tuple[str, ...], Any]] = field(default_factory=list)
+    """Block name, path of the key, value."""
+    _seen: set[str] = field(default_factory=set)
+
+    @classmethod
+    def parse(cls, texts: Sequence[str], problems: list[Problem]) -> Overrides:
+        """Read ``block.key=value`` texts; values are read as YAML does."""
+        made = cls()
+        for text in texts:
+            target, equals, value = text.partition("=")
+            block, *keys = target.strip().split(".")
+            if not equals or not block or not keys or not all(keys):
+                problems.append(Problem(f"--set '{text}' is not of the form BLOCK.KEY=VALUE."))
+                continue
+            try:
+                made.values.append((block, tuple(keys), yaml.safe_load(value)))
+            except yaml.YAMLError:
+                made.values.append((block, tuple(keys), value))
+        return made
+
+    def apply(
+        self, block: str, config: Mapping[str, Any], gen_kwargs: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the configuration and the sampling parameters of a block with what was set for it."""
+        self._seen.add(block)
+        both: dict[str, Any] = {"config": dict(config), "gen": dict(gen_kwargs)}
+        for name, keys, value in self.values:
+            if name == block:
+                inside = ("gen", *keys[1:]) if keys[0] == "gen_kwargs" and len(keys) > 1 else ("config", *keys)
+                _set(both, inside, value)
+        return both["config"], both["gen"]
+
+    def report_unused(self, problems: list[Problem]) -> None:
+        """Report values for blocks that the flow does not have."""
+        for name in dict.fromkeys(block for block, _, _ in self.values):
+            if name not in self._seen:
+                problems.append(Problem(f"--set: the flow has no block '{name}'.", did_you_mean(name, self._seen)))
+
+
+def _set(values: dict[str, Any], keys: Sequence[str], value: Any) -> None:
+    for key in keys[:-1]:
+        inner = values.get(key)
+        values[key] = dict(inner) if isinstance(inner, dict) else {}
+        values = values[key]
+    values[keys[-1]] = value

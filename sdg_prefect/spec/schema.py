@@ -1,0 +1,83 @@
+"""The JSON Schema of flow files, for editors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sdg_prefect.blocks import Block, block_names, find_block
+from sdg_prefect.models.endpoint import Endpoint
+from sdg_prefect.spec.flow import Inputs
+
+_NAMES = {"type": "array", "items": {"type": "string"}}
+
+
+def flow_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a flow file, with every block type that is installed."""
+    classes = [cls for name in block_names() if (cls := find_block(name)) is not None]
+    definitions: dict[str, Any] = {}
+    items = [_item(cls, definitions) for cls in classes]
+    definitions["blocks"] = {"type": "array", "minItems": 1, "items": {"oneOf": items}}
+    definitions["endpoint"] = _lifted(Endpoint.model_json_schema(), definitions)
+    models = {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/endpoint"}]}}
+    root = {
+        "name": {"type": "string", "description": "Name of the flow; Prefect shows it."},
+        "description": {"type": "string"},
+        "metadata": {"type": "object"},
+        "models": models,
+        "inputs": _lifted(Inputs.model_json_schema(), definitions),
+        "output_columns": {**_NAMES, "description": "Columns of the output, in order."},
+        "max_reject_rate": {"type": "number", "minimum": 0, "maximum": 1},
+        "parameters": {"type": "object"},
+    }
+    blocks = {"$ref": "#/$defs/blocks"}
+    pipeline = {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "flow": {"type": "string"}, "blocks": blocks},
+        "additionalProperties": False,
+    }
+    one = {"type": "object", "properties": {**root, "blocks": blocks}, "required": ["blocks"], "additionalProperties": False}
+    many = {
+        "type": "object",
+        "properties": {**root, "pipelines": {"type": "array", "minItems": 1, "items": pipeline}},
+        "required": ["pipelines"],
+        "additionalProperties": False,
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "sdg_prefect flow",
+        "description": "A list of blocks, a mapping with 'blocks', or a workflow with 'pipelines'.",
+        "anyOf": [blocks, one, many],
+        "$defs": definitions,
+    }
+
+
+def block_schema(cls: type[Block]) -> dict[str, Any]:
+    """Return the JSON Schema of a block's ``block_config``."""
+    schema = cls.model_json_schema()
+    if cls.type_name != "IterBlock":
+        schema.get("properties", {}).pop("gen_kwargs", None)
+    return schema
+
+
+def _item(cls: type[Block], definitions: dict[str, Any]) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "block_type": {"const": cls.type_name, "description": (cls.__doc__ or "").strip().split("\n")[0]},
+        "block_config": _lifted(block_schema(cls), definitions),
+        "drop_columns": {**_NAMES, "description": "Columns to drop after the block."},
+        "drop_duplicates": {"anyOf": [_NAMES, {"type": "string"}, {"const": False}]},
+        "scope": {"enum": ["all", "shard"]},
+    }
+    if "gen_kwargs" in cls.model_fields:
+        properties["gen_kwargs"] = {"type": "object", "description": "Sampling parameters."}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": ["block_type", "block_config"],
+        "additionalProperties": False,
+    }
+
+
+def _lifted(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Move a schema's own definitions to the root, where its references point."""
+    definitions.update(schema.pop("$defs", {}))
+    return schema

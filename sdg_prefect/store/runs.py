@@ -1,0 +1,44 @@
+"""What a run leaves in the store: its plan, its report, its rejected rows."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sdg_prefect.store.checkpoints import Reject
+from sdg_prefect.store.root import Root
+
+REJECTS_FILE = "rejects.parquet"
+
+
+def write_report(root: Root, run_id: str, plan: str, report: Mapping[str, Any]) -> None:
+    """Write the plan and the report of a run."""
+    root.write(f"{plan}\n".encode(), "runs", run_id, "plan.txt")
+    content = json.dumps(report, ensure_ascii=False, indent=1)
+    root.write(f"{content}\n".encode(), "runs", run_id, "report.json")
+
+
+def write_rejects(root: Root, run_id: str, rejects: Sequence[Reject]) -> None:
+    """Write the rejected rows of a run as Parquet: one row each, with the reason."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pylist([reject.model_dump() for reject in rejects])
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    root.write(buffer.getvalue(), "runs", run_id, REJECTS_FILE)
+
+
+def run_ids(root: Root) -> list[str]:
+    """Return the runs of a store, oldest first: their ids start with their time."""
+    if not root.exists("runs"):
+        return []
+    return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in root.filesystem.ls(root.path("runs"), detail=False))
+
+
+def read_report(root: Root, run_id: str) -> dict[str, Any]:
+    """Read the report of a run."""
+    report: dict[str, Any] = json.loads(root.read("runs", run_id, "report.json"))
+    return report

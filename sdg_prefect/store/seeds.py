@@ -1,0 +1,165 @@
+"""Reading seeds: from files, S3, the Hugging Face Hub or memory, into one Arrow table with row ids."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from sdg_prefect.errors import InputError, Problem
+from sdg_prefect.rows import ROW_ID, seed_ids, set_column, with_ids
+from sdg_prefect.store.delimited import delimited_rows, read_header, typed
+from sdg_prefect.store.formats import Format
+from sdg_prefect.store.gathering import Gatherer, Rows
+from sdg_prefect.store.hub import PREFIX, HubName, hub_columns, read_hub
+from sdg_prefect.store.memory import parts_in_memory
+from sdg_prefect.store.places import Found, find_sources, reading
+from sdg_prefect.store.readers import arrow_files, read_json_lines, read_parts
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from datasets import Dataset
+
+_PEEKED = 100
+"""JSON lines that are read to learn the columns."""
+_PART_ROWS = 10_000
+_EXACT = 2**53
+"""Whole numbers up to here are the same as a decimal."""
+
+
+def peek_columns(source: str) -> tuple[str, ...]:
+    """Return the columns of seeds cheaply: of JSON lines the first hundred tell, of other files the header.
+
+    Raises:
+        InputError: There is nothing, nothing in it, or it cannot be read.
+    """
+    with reading(source):
+        found = _found(source)
+        if isinstance(found, HubName):
+            names = hub_columns(found)
+        else:
+            names = list(dict.fromkeys(name for file in found for name in _columns_of(file)))
+    columns = tuple(name for name in names if name != ROW_ID)
+    if not columns:
+        raise _empty(source)
+    return columns
+
+
+def read_seeds(source: str, limit: int | None = None) -> pa.Table:
+    """Read seeds into a table with the row ids first.
+
+    Args:
+        source: A file, a folder or pattern of files of one kind, or an Arrow folder, each also on ``s3://``; or ``hf:name``.
+        limit: Rows to read at most.
+
+    Raises:
+        InputError: There is nothing, nothing in it, or it cannot be read; every broken line is told.
+    """
+    gatherer = Gatherer()
+    with reading(source):
+        found = _found(source)
+    if isinstance(found, HubName):
+        gatherer.add_table(read_hub(found, limit), source)
+        return _seeds(gatherer, source)
+    for file in found:
+        left = None if limit is None else limit - gatherer.count
+        if left == 0:
+            break
+        with reading(file.path):
+            for part in read_parts(file, left):
+                _add(gatherer, part, file.path)
+    return _seeds(gatherer, source, as_text=found[0].format.is_delimited)
+
+
+def seeds_of(rows: Dataset | Iterable[dict[str, Any]] | pd.DataFrame | pa.Table, limit: int | None = None) -> pa.Table:
+    """Take seeds from memory into a table with the row ids first.
+
+    Raises:
+        InputError: There are no rows, or a column has values of several kinds.
+    """
+    gatherer = Gatherer()
+    for part in parts_in_memory(rows, limit):
+        _add(gatherer, part, "")
+    return _seeds(gatherer, "")
+
+
+def _found(source: str) -> HubName | list[Found]:
+    if not source.startswith(PREFIX):
+        return find_sources(source)
+    name = HubName.of(source)
+    return name if name.saved is None else [name.saved]
+
+
+def _add(gatherer: Gatherer, part: Rows | pa.Table, file: str) -> None:
+    if isinstance(part, Rows):
+        gatherer.add_rows(part)
+    else:
+        gatherer.add_table(part, file)
+
+
+def _seeds(gatherer: Gatherer, source: str, as_text: bool = False) -> pa.Table:
+    """Finish the rows: numbers of delimited files, ids."""
+    if not gatherer.count:
+        raise _empty(source)
+    with reading(source):
+        table = gatherer.table()
+    if not table.num_columns:
+        raise InputError([Problem("has no columns." if source else "the seeds have no columns.", file=source)])
+    if as_text:
+        for name in table.column_names:
+            table = set_column(table, name, typed(table.column(name)))
+    seen: Counter[str] = Counter()
+    ids: list[str] = []
+    for batch in table.to_batches(max_chunksize=_PART_ROWS):
+        ids += seed_ids((_content(row) for row in batch.to_pylist()), seen)
+    return with_ids(table, ids)
+
+
+def _empty(source: str) -> InputError:
+    return InputError([Problem("has no rows." if source else "the seeds have no rows.", file=source)])
+
+
+def _content(value: Any) -> Any:
+    """Return what a row says: absent and null are the same, so are 1 and 1.0.
+
+    So an id does not depend on the kind of file, nor on what other rows make of the types.
+    """
+    if isinstance(value, dict):
+        return {key: _content(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_content(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
+        return int(value)
+    return value
+
+
+def _columns_of(found: Found) -> list[str]:
+    """Return the columns of a file that has rows; none where it has not."""
+    if found.format is Format.PARQUET:
+        import pyarrow.parquet as pq
+
+        with found.open() as stream:
+            file = pq.ParquetFile(stream)
+            return list(file.schema_arrow.names) if file.metadata.num_rows else []
+    if found.format is Format.JSON_LINES:
+        with found.open() as stream:
+            return _keys(read_json_lines(found, stream, _PEEKED))
+    if found.format.is_delimited:
+        with found.open() as stream:
+            rows = delimited_rows(found, stream)
+            names = read_header(found, (row for _, row in rows))
+            return names if next(rows, None) else []
+    if found.format is Format.ARROW_FOLDER and not arrow_files(found):
+        return []
+    return _keys(read_parts(found, _PEEKED))
+
+
+def _keys(parts: Iterator[Rows | pa.Table]) -> list[str]:
+    names: dict[str, None] = {}
+    for part in parts:
+        if isinstance(part, Rows):
+            names.update(dict.fromkeys(name for row in part.values for name in row))
+        elif part.num_rows:
+            names.update(dict.fromkeys(part.column_names))
+    return list(names)
