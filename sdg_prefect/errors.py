@@ -29,6 +29,13 @@ class Problem:
         return " ".join(f"{place}{kind}{self.message} {self.hint}".rstrip().split("\n"))
 
 
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return problems file by file and line by line, each once; the file of the first problem comes first."""
+    found = list(dict.fromkeys(problems))
+    files = list(dict.fromkeys(problem.file for problem in found))
+    return tuple(sorted(found, key=lambda problem: (files.index(problem.file), problem.line)))
+
+
 class SdgError(Exception):
     """The root of everything that sdg_prefect raises on purpose: a message for people and a hint."""
 
@@ -52,12 +59,12 @@ class FlowError(SdgError):
     exit_code = 2
 
     def __init__(self, problems: Sequence[Problem] | str, hint: str = "") -> None:
-        found = (Problem(problems, hint),) if isinstance(problems, str) else tuple(problems)
+        found = (Problem(problems, hint),) if isinstance(problems, str) else in_order(problems)
         super().__init__("\n".join(str(problem) for problem in found))
         self.problems = found
 
     def __reduce__(self) -> tuple[type[SdgError], tuple[Any, ...]]:
-        return FlowError, (self.message, "")
+        return type(self), (self.problems,)
 
 
 class InputError(FlowError):

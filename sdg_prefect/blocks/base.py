@@ -142,11 +142,14 @@ class Block(Frozen):
 
     def source_key(self) -> str:
         """Return the hash of the code of a user's own block; empty for the built-in ones, whose version stands for it."""
-        if type(self).__module__.startswith("sdg_prefect."):
-            return ""
-        import inspect
+        return "" if type(self).__module__.startswith("sdg_prefect.") else hash_source(type(self))
 
-        try:
-            return digest(inspect.getsource(type(self)), size=8)
-        except (OSError, TypeError):
-            return ""
+
+def hash_source(cls: type) -> str:
+    """Hash the source text of a class; empty where there is none, as for a class typed at a prompt."""
+    import inspect
+
+    try:
+        return digest(inspect.getsource(cls), size=8)
+    except (OSError, TypeError):
+        return ""

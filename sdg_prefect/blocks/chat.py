@@ -10,7 +10,7 @@ from pydantic import Field
 from sdg_prefect.blocks.base import Block, Columns
 from sdg_prefect.blocks.llm import Expansion, reject_failure
 from sdg_prefect.blocks.registry import block
-from sdg_prefect.blocks.sampling import KNOWN, GenKwargs
+from sdg_prefect.blocks.sampling import KNOWN, GenKwargs, normal
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.rows import ids_of, to_dataset, to_table
 
@@ -39,7 +39,13 @@ class MessagesBlock(Block):
                 reject_failure(context, place, answer)
             else:
                 expansion.add(place, [self._value(answer)])
-        return to_dataset(expansion.table(table))
+        return to_dataset(expansion.table(table, self._kind()))
+
+    def _kind(self) -> pa.DataType:
+        """Return the type of the column of replies."""
+        import pyarrow as pa
+
+        return pa.string()
 
     def _ask(self, table: pa.Table, source: str, params: Mapping[str, Any], context: Context) -> tuple[list[Request], list[int]]:
         requests, places = [], []
@@ -94,9 +100,17 @@ class LLMMessagesBlock(MessagesBlock):
             params["temperature"] = 0.7
         return self._send(rows, context, self.input_col, self.output_col, params)
 
+    @property
+    def _gives_lists(self) -> bool:
+        return bool(self.gen_kwargs.get("n", 1) > 1)
+
+    def _kind(self) -> pa.DataType:
+        import pyarrow as pa
+
+        return pa.list_(pa.string()) if self._gives_lists else pa.string()
+
     def _value(self, answer: Completion) -> Any:
-        texts = [choice.text or "" for choice in answer.choices]
-        return texts if self.gen_kwargs.get("n", 1) > 1 else texts[0] if texts else ""
+        return [choice.text or "" for choice in answer.choices] if self._gives_lists else super()._value(answer)
 
 
 class OpenAIChat(MessagesBlock):
@@ -112,24 +126,41 @@ class OpenAIChat(MessagesBlock):
     gen_kwargs: Mapping[str, Any] = Field(default_factory=dict)
     """Sampling parameters over the block's own; unknown ones are ignored with a warning."""
     frequency_penalty: float | None = None
-    """See the OpenAI API reference, as for the parameters below."""
+    """Above 0, words that were said often become less likely."""
     logit_bias: Mapping[str, float] | None = None
+    """Token id to what is added to its chance."""
     logprobs: bool | None = None
+    """Asks for log-probabilities; the reply is kept without them."""
     max_completion_tokens: int | None = None
+    """Most tokens of a reply, its reasoning included."""
     max_tokens: int | None = None
+    """Most tokens of a reply."""
     n: int | None = Field(default=None, ge=1)
+    """How many replies the model gives; only the first is kept."""
     presence_penalty: float | None = None
+    """Above 0, words that were said at all become less likely."""
     response_format: Mapping[str, Any] | None = None
+    """The form that the reply has to have, such as ``{type: json_object}``."""
     seed: int | None = None
+    """Seed of the server's sampling."""
     stop: str | tuple[str, ...] | None = None
+    """Texts at which the reply ends."""
     stream: bool | None = None
+    """Without effect: replies are taken whole."""
     temperature: float | None = None
+    """0 for the likeliest reply, more for variety."""
     tool_choice: str | Mapping[str, Any] | None = None
+    """Whether the model has to call a tool, and which."""
     tools: tuple[Mapping[str, Any], ...] | None = None
+    """Tools that the model may call."""
     top_logprobs: int | None = None
+    """How many tokens at each place have their log-probability told."""
     top_p: float | None = None
+    """Samples from the likeliest tokens that add up to this chance."""
     user: str | None = None
+    """Name of the user, for the endpoint's records."""
     extra_body: Mapping[str, Any] | None = None
+    """What else your server alone understands."""
 
     def reads(self) -> Iterable[str]:
         return (_only(self.input_cols),)
@@ -148,10 +179,10 @@ class OpenAIChat(MessagesBlock):
 
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Send and keep."""
-        own = set(OpenAIChat.model_fields) - {"block_name", "model_id", "input_cols", "output_cols", "gen_kwargs", "stream"}
-        params = {name: value for name in sorted(own) if (value := getattr(self, name)) is not None}
-        params |= {name: value for name, value in self.gen_kwargs.items() if name in KNOWN and name != "stream"}
-        return self._send(rows, context, _only(self.input_cols), _only(self.output_cols), params)
+        own = set(OpenAIChat.model_fields) - {"block_name", "model_id", "input_cols", "output_cols", "gen_kwargs"}
+        params = {name: getattr(self, name) for name in sorted(own)}
+        params |= {name: value for name, value in self.gen_kwargs.items() if name in KNOWN}
+        return self._send(rows, context, _only(self.input_cols), _only(self.output_cols), normal(params))
 
 
 def _only(columns: tuple[str, ...] | str) -> str:

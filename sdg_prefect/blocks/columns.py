@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @block("RenameColumns")
 class RenameColumns(Block):
-    """Rename columns, all at once, so that names can be swapped or handed on."""
+    """Rename columns, all at once, so that names can be swapped or handed on.
+
+    A column whose name is taken by a renamed one is lost; ``check`` warns of it.
+    """
 
     columns_map: Mapping[str, str] = Field(min_length=1)
     """Old name to new name."""
@@ -37,7 +40,8 @@ class RenameColumns(Block):
         return self.columns_map
 
     def columns_after(self, before: Columns) -> Columns:
-        return Columns(tuple(self.columns_map.get(name, name) for name in before.names), before.open)
+        kept = before.minus(name for name in self.columns_map.values() if name not in self.columns_map)
+        return Columns(tuple(self.columns_map.get(name, name) for name in kept.names), before.open)
 
     def doubts(self, before: Columns) -> Iterable[str]:
         kept = set(before.names) - set(self.columns_map)
@@ -55,13 +59,17 @@ class RenameColumns(Block):
 
 @block("DuplicateColumns")
 class DuplicateColumns(Block):
-    """Copy columns under new names."""
+    """Copy columns under new names, in the order given; a copy can be copied."""
 
     columns_map: Mapping[str, str] = Field(min_length=1)
     """Existing name to the name of the copy."""
 
     def reads(self) -> Iterable[str]:
-        return self.columns_map
+        made: set[str] = set()
+        for old, new in self.columns_map.items():
+            if old not in made:
+                yield old
+            made.add(new)
 
     def writes(self) -> Iterable[str]:
         return self.columns_map.values()
@@ -73,9 +81,9 @@ class DuplicateColumns(Block):
 
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Copy; Arrow shares the data."""
-        source = table = to_table(rows)
+        table = to_table(rows)
         for old, new in self.columns_map.items():
-            table = set_column(table, new, source.column(old))
+            table = set_column(table, new, table.column(old))
         return to_dataset(table)
 
 
@@ -142,7 +150,8 @@ class SelectorBlock(Block):
         import pyarrow as pa
 
         table = to_table(rows)
-        options = {choice: table.column(name) for choice, name in self.choice_map.items()}
+        kind = _wide_type([table.column(name).type for name in self.choice_map.values()])
+        options = {choice: _recast(table.column(name), kind) for choice, name in self.choice_map.items()}
         kept, values = [], []
         for row, choice in enumerate(table.column(self.choice_col).to_pylist()):
             if isinstance(choice, Hashable) and choice in options:
@@ -150,7 +159,6 @@ class SelectorBlock(Block):
                 values.append(options[choice][row].as_py())
             else:
                 context.reject(row, "UnknownChoice", f"{choice!r} is none of {', '.join(map(repr, self.choice_map))}.")
-        kind = _common_type([column.type for column in options.values()])
         return to_dataset(set_column(table.take(pa.array(kept, pa.int64())), self.output_col, pa.array(values, kind)))
 
 
@@ -160,11 +168,6 @@ def unquoted(choices: Iterable[object], field: str) -> list[str]:
     return (
         [f"{field} has the choice {' and '.join(found)}; quote it if the rows hold YES, NO, on or off as text."] if found else []
     )
-
-
-def _common_type(types: list[pa.DataType]) -> pa.DataType | None:
-    """Return the type that columns share; None where Arrow should find one that fits."""
-    return types[0] if all(kind == types[0] for kind in types) else None
 
 
 @block("FlattenColumnsBlock")
@@ -199,9 +202,8 @@ class FlattenColumnsBlock(Block):
         parts = []
         for name in self.var_cols:
             column = table.column(name)
-            values = column if column.type == kind else _recast(column, kind)
             part = set_column(others, self.var_name, pa.array([name] * table.num_rows, pa.string()))
-            parts.append(to_dataset(set_column(part, self.value_name, values)))
+            parts.append(to_dataset(set_column(part, self.value_name, _recast(column, kind))))
         return parts
 
 
@@ -217,16 +219,23 @@ def _wide_type(types: list[pa.DataType]) -> pa.DataType:
 
 
 def _recast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | pa.Array:
+    """Give a column another type; as text, each value is written as Python writes it."""
     import pyarrow as pa
 
+    if column.type == kind:
+        return column
     if pa.types.is_string(kind) and not (pa.types.is_string(column.type) or pa.types.is_null(column.type)):
         return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
-    return column.cast(kind)
+    # A cast of objects goes by position in some releases of Arrow; values go by key.
+    if pa.types.is_nested(kind):
+        return pa.array(column.to_pylist(), kind)
+    # Beside floats whole numbers become floats, those above 2**53 the nearest one, as in pandas.
+    return column.cast(kind, safe=not pa.types.is_floating(kind))
 
 
 @block("SetToMajorityValue")
 class SetToMajorityValue(Block):
-    """Set a column to its most frequent value in every row; the smallest of equally frequent ones. Nulls don't count."""
+    """Set a column to its most frequent value in every row; the smallest of equally frequent ones. Nulls and NaN don't count."""
 
     scope: ClassVar[Literal["all"]] = "all"
 
@@ -246,7 +255,7 @@ class SetToMajorityValue(Block):
 
         table = to_table(rows)
         column = table.column(self.col_name)
-        counted = pc.value_counts(column.drop_null()).to_pylist()
+        counted = [entry for entry in pc.value_counts(column.drop_null()).to_pylist() if entry["values"] == entry["values"]]
         if not counted:
             return to_dataset(table)
         most = max(entry["counts"] for entry in counted)

@@ -51,6 +51,7 @@ class ConditionalLLMBlock(LLMBlock):
         prompt = own or self.config_paths.get(EVERY)
         if prompt is None:
             raise TemplateError(
-                f"no prompt for {value!r} in '{self.selector_column_name}'; there is one for {', '.join(map(repr, self.config_paths))}."
+                f"no prompt for {value!r} in '{self.selector_column_name}'; "
+                f"there is one for {', '.join(map(repr, self.config_paths))}."
             )
         return Request(self.model_id, row_id, prompt=prompt.render_text(row), params={**_DEFAULTS, **self.gen_kwargs})

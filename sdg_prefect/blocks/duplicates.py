@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -32,7 +33,7 @@ class DropDuplicates(Block):
         return self.columns
 
     def run(self, rows: Dataset, context: Context) -> Dataset:
-        """Keep the first of each; lists and mappings compare by content, null equals null."""
+        """Keep the first of each; lists and mappings compare by content, null equals null and NaN equals NaN."""
         import pyarrow as pa
 
         table = to_table(rows)
@@ -47,4 +48,6 @@ class DropDuplicates(Block):
 
 
 def _hashable(value: Any) -> Any:
-    return canonical(value) if isinstance(value, (list, dict)) else value
+    if isinstance(value, (list, dict)):
+        return canonical(value)
+    return "NaN" if isinstance(value, float) and math.isnan(value) else value

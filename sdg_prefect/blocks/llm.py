@@ -46,14 +46,19 @@ class Expansion:
         self.parents.append(parent)
         self.values.append(values)
 
-    def table(self, source: pa.Table) -> pa.Table:
-        """Return the input rows, repeated as needed, with the new columns in their places or behind."""
+    def table(self, source: pa.Table, kind: pa.DataType | None = None) -> pa.Table:
+        """Return the input rows, repeated as needed, with the new columns in their places or behind.
+
+        Args:
+            source: The input rows.
+            kind: The type of the new columns, text if not given. It never depends on the values: a shard whose rows are all
+                rejected has to fit to the others.
+        """
         import pyarrow as pa
 
         table = source.take(pa.array(self.parents, pa.int64()))
         for place, name in enumerate(self.columns):
-            values = [row[place] for row in self.values]
-            table = set_column(table, name, pa.array(values, pa.string()) if not values else pa.array(values))
+            table = set_column(table, name, pa.array([row[place] for row in self.values], kind or pa.string()))
         return table
 
 
@@ -149,7 +154,13 @@ class LLMBlock(Block):
                 reject_failure(context, place, answer)
             else:
                 self._expand(expansion, place, answer, context)
-        return to_dataset(expansion.table(table))
+        return to_dataset(expansion.table(table, self._kind()))
+
+    def _kind(self) -> pa.DataType:
+        """Return the type of the columns that are filled."""
+        import pyarrow as pa
+
+        return pa.string()
 
     def _ask(self, table: pa.Table, context: Context) -> tuple[list[Request], list[int]]:
         ids = ids_of(table)
@@ -232,4 +243,6 @@ class LLMBlock(Block):
         number = self._first_prompt().num_samples
         if number is None or "num_samples" in table.column_names:
             return table
-        return set_column(table, "num_samples", [number] * table.num_rows)
+        import pyarrow as pa
+
+        return set_column(table, "num_samples", pa.array([number] * table.num_rows, pa.int64()))

@@ -12,6 +12,8 @@ from sdg_prefect.blocks.registry import block
 from sdg_prefect.models.completion import Choice, Completion, Request
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from sdg_prefect.blocks.context import Context
     from sdg_prefect.blocks.llm import Expansion
 
@@ -22,8 +24,8 @@ _TOP = 10
 class LLMLogProbBlock(LLMBlock):
     """Keep the log-probabilities of each reply: a list with one JSON text per token, ``{token: logprob}`` of the likeliest ones.
 
-    The prompt is sent as raw text over the completion protocol; ``logprobs`` in ``gen_kwargs`` says how many tokens, 10 by default.
-    A row whose reply has no log-probabilities is rejected.
+    The prompt is sent as raw text over the completion protocol; ``logprobs`` in ``gen_kwargs`` says how many tokens, 10 by
+    default. A row whose reply has no log-probabilities is rejected.
     """
 
     def _check_parser(self) -> None:
@@ -31,6 +33,11 @@ class LLMLogProbBlock(LLMBlock):
 
     def _filled(self) -> tuple[str, ...]:
         return self.output_cols[:1]
+
+    def _kind(self) -> pa.DataType:
+        import pyarrow as pa
+
+        return pa.list_(pa.string())
 
     def doubts(self, before: Columns) -> Iterable[str]:
         if len(self.output_cols) > 1:

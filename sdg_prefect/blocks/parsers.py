@@ -37,10 +37,13 @@ class PostProcessThinkingBlock(Block):
 
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Cut the thoughts off."""
+        import pyarrow as pa
         import pyarrow.compute as pc
 
         table = to_table(rows)
         column = table.column(self.column_name)
+        if pa.types.is_null(column.type):
+            return rows
         after = pc.utf8_ltrim_whitespace(pc.replace_substring_regex(column, f"(?s)^.*{_END_OF_THOUGHT}", ""))
         answers = pc.if_else(pc.match_substring(column, _END_OF_THOUGHT), after, column)
         return to_dataset(set_column(table, self.column_name, answers))
@@ -87,6 +90,8 @@ class RegexParserBlock(Block):
 
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Parse, then clean up."""
+        import pyarrow as pa
+
         table = to_table(rows)
         if self.parsing_pattern:
             expansion = Expansion(self.output_cols)
@@ -98,7 +103,7 @@ class RegexParserBlock(Block):
                     context.reject(row, "NothingParsed", f"the pattern finds nothing in '{self.column_name}'.", raw=text or "")
             table = expansion.table(table)
         for name in self.output_cols if self.parser_cleanup_tags else ():
-            texts = table.column(name).to_pylist()
-            values = [cleaned(text, self.parser_cleanup_tags) if isinstance(text, str) else text for text in texts]
-            table = set_column(table, name, values)
+            column = table.column(name)
+            clean = [cleaned(text, self.parser_cleanup_tags) if isinstance(text, str) else text for text in column.to_pylist()]
+            table = set_column(table, name, pa.array(clean, column.type))
         return to_dataset(table)

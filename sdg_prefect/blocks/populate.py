@@ -15,6 +15,7 @@ from sdg_prefect.errors import Problem
 from sdg_prefect.rows import set_column, to_dataset, to_table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Dataset
 
     from sdg_prefect.blocks.context import Context
@@ -67,8 +68,25 @@ class SamplePopulatorBlock(Block):
                 context.reject(row, "UnknownChoice", f"{choice!r} is none of {', '.join(self.config_paths)}.")
         table = table.take(pa.array(kept, pa.int64()))
         for name in self.writes():
-            table = set_column(table, name, [values.get(name) for values in chosen])
+            kind = _type_of([values.get(name) for values in self.config_paths.values()])
+            texts = pa.types.is_string(kind)
+            values = [values.get(name) for values in chosen]
+            table = set_column(table, name, pa.array([_text(value) for value in values] if texts else values, kind))
         return to_dataset(table)
+
+
+def _type_of(values: list[Any]) -> pa.DataType:
+    """Return the type of a column that holds any of these values; text where they share none."""
+    import pyarrow as pa
+
+    try:
+        return pa.array(values).type
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return pa.string()
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _choice(name: str) -> str:

@@ -102,10 +102,31 @@ PromptFile = Annotated[
 
 
 def _read_sections(files: FlowFiles, content: Mapping[Any, Any], text: str, shown: str) -> Prompt | None:
+    before = len(files.problems)
+    _check_sections(files, content, text, shown)
+    if any(not problem.warning for problem in files.problems[before:]):
+        return None
+    joined = "\n".join(content.get(key) or "" for key in SECTIONS)
+    if not joined.strip():
+        missing = did_you_mean("generation", [str(key) for key in content]) if content else ""
+        files.report(Problem("the prompt has no text: give it a 'generation' section.", missing, shown, 1))
+        return None
+    return Prompt(
+        messages=(MessageTemplate(role="user", content=joined),),
+        start_tags=_tags(content.get("start_tags")),
+        end_tags=_tags(content.get("end_tags")),
+        num_samples=content.get("num_samples"),
+        source=shown,
+        text=text,
+    )
+
+
+def _check_sections(files: FlowFiles, content: Mapping[Any, Any], text: str, shown: str) -> None:
+    """Report the keys of a mapping of sections that are unknown or of another type."""
+
     def report(key: str, message: str, hint: str = "", *, warning: bool = False) -> None:
         files.report(Problem(message, hint, shown, _line_of_key(text, key), warning))
 
-    before = len(files.problems)
     for key in content:
         if key not in _KNOWN and (hint := did_you_mean(str(key), _KNOWN)).startswith("Did you mean"):
             report(str(key), f"unknown key '{key}' in the prompt.", hint, warning=True)
@@ -119,21 +140,6 @@ def _read_sections(files: FlowFiles, content: Mapping[Any, Any], text: str, show
     number = content.get("num_samples")
     if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
         report("num_samples", "'num_samples' has to be a whole number.")
-    if any(not problem.warning for problem in files.problems[before:]):
-        return None
-    joined = "\n".join(content.get(key) or "" for key in SECTIONS)
-    if not joined.strip():
-        missing = did_you_mean("generation", [str(key) for key in content]) if content else ""
-        files.report(Problem("the prompt has no text: give it a 'generation' section.", missing, shown, 1))
-        return None
-    return Prompt(
-        messages=(MessageTemplate(role="user", content=joined),),
-        start_tags=_tags(content.get("start_tags")),
-        end_tags=_tags(content.get("end_tags")),
-        num_samples=number,
-        source=shown,
-        text=text,
-    )
 
 
 def _tags(tags: list[str | None] | None) -> tuple[str, ...] | None:

@@ -48,7 +48,7 @@ class PRMBlock(Block):
     """Path of the pooling protocol on the server."""
     step_separator: str = "\n\n"
     """Stands between the steps of an answer."""
-    step_fill_token: str = "<extra_0>"
+    step_fill_token: str = "<extra_0>"  # noqa: S105
     """Token that the model scores."""
 
     def reads(self) -> Iterable[str]:
@@ -74,6 +74,8 @@ class PRMBlock(Block):
 
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Score; a row whose score cannot be had is rejected."""
+        import pyarrow as pa
+
         table = to_table(rows)
         asked = zip(
             ids_of(table), table.column(self.prompt_col).to_pylist(), table.column(self.response_col).to_pylist(), strict=True
@@ -85,7 +87,7 @@ class PRMBlock(Block):
                 reject_failure(context, place, answer)
             else:
                 expansion.add(place, [json.loads(answer.choices[0].text or "[]")])
-        return to_dataset(expansion.table(table))
+        return to_dataset(expansion.table(table, pa.list_(pa.float64())))
 
     def _messages(self, question: Any, response: Any) -> list[dict[str, str]]:
         steps = [step.strip() for step in str(response).split(self.step_separator) if step.strip()]

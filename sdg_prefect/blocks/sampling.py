@@ -33,10 +33,10 @@ def _check(params: Mapping[str, Any]) -> Mapping[str, Any]:
             raise PydanticCustomError("gen_kwargs", "{message}", {"message": f"'{name}' has to be {wanted}, not {value!r}."})
         if name == "n" and value is not None and value < 1:
             raise PydanticCustomError("gen_kwargs", "'n' has to be at least 1.")
-    return _normal(params)
+    return normal(params)
 
 
-def _normal(params: Mapping[str, Any]) -> dict[str, Any]:
+def normal(params: Mapping[str, Any]) -> dict[str, Any]:
     """Bring parameters into the one shape in which they are sent."""
     kept = {name: value for name, value in params.items() if value is not None and name != "stream" and name not in _BODY_ONLY}
     body = {name: params[name] for name in _BODY_ONLY if params.get(name) is not None}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -67,7 +67,7 @@ def render(text: str, row: Mapping[str, Any]) -> str:
     """
     try:
         return compile_template(text).render(row)
-    except (TypeError, ValueError, ArithmeticError, RecursionError, OverflowError) as error:
+    except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError, MemoryError) as error:
         raise TemplateError(f"{type(error).__name__}: {error}") from error
 
 
@@ -89,16 +89,24 @@ def _read(text: str) -> nodes.Template:
         tree = _ENVIRONMENT.parse(text)
     except TemplateSyntaxError as error:
         raise TemplateProblem(f"the template is wrong: {error.message}", error.lineno) from error
-    for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
-        attribute = node.attr if isinstance(node, nodes.Getattr) else getattr(node.arg, "value", None)
-        if isinstance(attribute, str) and attribute.startswith("_"):
-            raise TemplateProblem(f"the template reaches for '{attribute}', which is not a part of a row", node.lineno)
+    for line, attribute in _attributes(tree):
+        if isinstance(attribute, str) and attribute.startswith("__"):
+            raise TemplateProblem(f"the template reaches for '{attribute}', which is not a part of a row", line)
     for include in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
         raise TemplateProblem("a prompt cannot include other templates", include.lineno)
     for filtered in tree.find_all(nodes.Filter):
         if filtered.name not in _ENVIRONMENT.filters:
             raise TemplateProblem(f"there is no filter '{filtered.name}'", filtered.lineno)
+    for test in tree.find_all(nodes.Test):
+        if test.name not in _ENVIRONMENT.tests:
+            raise TemplateProblem(f"there is no test '{test.name}'", test.lineno)
     return tree
+
+
+def _attributes(tree: nodes.Template) -> Iterator[tuple[int, Any]]:
+    """Give the line and the name of every part that the template takes of a value."""
+    yield from ((node.lineno, node.attr) for node in tree.find_all(nodes.Getattr))
+    yield from ((node.lineno, getattr(node.arg, "value", None)) for node in tree.find_all(nodes.Getitem))
 
 
 def _is_asked_about(tree: nodes.Template, name: str) -> bool:
@@ -109,7 +117,8 @@ def _is_asked_about(tree: nodes.Template, name: str) -> bool:
     for filtered in tree.find_all(nodes.Filter):
         if filtered.name in ("default", "d") and _is_name(filtered.node, name):
             return True
-    return any(_is_name(condition.test, name) for condition in tree.find_all((nodes.If, nodes.CondExpr)))
+    conditions: list[nodes.If | nodes.CondExpr] = [*tree.find_all(nodes.If), *tree.find_all(nodes.CondExpr)]
+    return any(_is_name(condition.test, name) for condition in conditions)
 
 
 def _is_name(node: nodes.Node | None, name: str) -> bool:

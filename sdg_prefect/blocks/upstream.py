@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import Field, create_model
 
 from sdg_prefect.blocks.base import Block as NativeBlock
+from sdg_prefect.blocks.base import hash_source
 from sdg_prefect.errors import FlowError
 
 if TYPE_CHECKING:
@@ -63,9 +65,21 @@ class UpstreamBlock(NativeBlock):
 
     def source_key(self) -> str:
         """Hash the wrapped class instead of this one."""
-        from sdg_prefect.frozen import digest
+        return hash_source(self.wrapped)
 
-        return digest(inspect.getsource(self.wrapped), size=8)
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the block type: under this class's own name its module has the wrapped one."""
+        return _restored, (type(self).__module__, self.type_name, dict(self))
+
+
+def _restored(module: str, type_name: str, fields: Mapping[str, Any]) -> NativeBlock:
+    from sdg_prefect.blocks.registry import find_block
+
+    import_module(module)
+    found = find_block(type_name)
+    if found is None:
+        raise FlowError(f"the module {module} no longer brings the block type '{type_name}'.")
+    return found.model_validate(fields)
 
 
 def adapt(cls: type, name: str) -> type[NativeBlock]:
@@ -91,18 +105,24 @@ def adapt(cls: type, name: str) -> type[NativeBlock]:
 
 
 def _generate_as_run(cls: type[NativeBlock]) -> None:
-    """Let a pydantic block written with ``generate`` run as one that sees all rows."""
-    generate: Any = cls.generate  # type: ignore[attr-defined]
+    """Let a pydantic block written with ``generate`` run as one that sees all rows, unless it says otherwise itself."""
 
-    def run(self: NativeBlock, rows: Dataset, context: Context) -> Dataset:
-        made: Dataset = generate(self, rows, **getattr(self, "gen_kwargs", {}))
+    def run(self: Any, rows: Dataset, context: Context) -> Dataset:  # noqa: ARG001
+        made: Dataset = self.generate(rows, **getattr(self, "gen_kwargs", {}))
         return made
 
     cls.run = run  # type: ignore[method-assign]
-    cls.scope = "row" if getattr(cls, "row_local", False) else "all"
-    cls.leaves_out = "filtered"
-    cls.makes_rows = True
-    cls.is_opaque = cls.writes is NativeBlock.writes
+    says_columns = cls.writes is not NativeBlock.writes or cls.columns_after is not NativeBlock.columns_after
+    said = {name for base in cls.__mro__[: cls.__mro__.index(NativeBlock)] for name in vars(base)}
+    defaults = {
+        "scope": "row" if getattr(cls, "row_local", False) else "all",
+        "leaves_out": "filtered",
+        "makes_rows": True,
+        "is_opaque": not says_columns,
+    }
+    for name, value in defaults.items():
+        if name not in said:
+            setattr(cls, name, value)
 
 
 def _wrap(cls: type, name: str) -> type[NativeBlock]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +15,9 @@ from sdg_prefect.cli.console import say
 from sdg_prefect.cli.own_blocks import load_own_blocks
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.errors import FlowError, Problem
+
+if TYPE_CHECKING:
+    from sdg_prefect.spec.flow import FlowSpec
 
 
 def check(
@@ -41,13 +46,23 @@ def check(
     if json_:
         print(json.dumps([_as_json(warning) for warning in prepared.plan.warnings], ensure_ascii=False))
         return
+    for problem in _without_endpoint(prepared.spec, asked):
+        say(str(replace(problem, warning=True)))
     steps = prepared.plan.labels()
     seeds = list(prepared.tracking.seeds)
     needs = f"; the seeds need {', '.join(seeds)}" if seeds else ""
-    missing = sorted(set(prepared.spec.model_ids()) - set(prepared.plan.endpoints))
-    if missing:
-        say(f"no endpoint yet for {', '.join(missing)}: pass --api-base or --model to run it, or name it under 'models:'.")
     print(f"{flow}: {prepared.plan.name} is fine: {len(steps)} blocks{needs}.", file=sys.stdout)
+
+
+def _without_endpoint(spec: FlowSpec, asked: RunOptions) -> Sequence[Problem]:
+    """Say which models cannot be called yet: they may be named when the flow is run."""
+    from sdg_prefect.models.endpoint import resolve_endpoints
+
+    try:
+        resolve_endpoints(spec.model_ids(), spec.models, asked.model, asked.api_base)
+    except FlowError as error:
+        return error.problems
+    return ()
 
 
 def _as_json(problem: Problem) -> dict[str, object]:

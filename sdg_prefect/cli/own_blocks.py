@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from sdg_prefect.errors import FlowError
+from sdg_prefect.errors import FlowError, Problem
 
 
 def load_own_blocks(sources: Sequence[str] | None) -> None:
@@ -25,7 +26,16 @@ def load_own_blocks(sources: Sequence[str] | None) -> None:
         except FlowError:
             raise
         except Exception as error:
-            raise FlowError(f"--blocks {source}: {type(error).__name__}: {error}.") from error
+            reason = f"cannot be imported: {type(error).__name__}: {str(error).rstrip('.')}."
+            raise FlowError([Problem(reason, "", f"--blocks {source}", _line(source, error))]) from error
+
+
+def _line(source: str, error: Exception) -> int:
+    """Return the line of a file of blocks in which an error was raised; 0 where it was not."""
+    if isinstance(error, SyntaxError) and error.filename == source:
+        return error.lineno or 0
+    lines = [frame.lineno or 0 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == source]
+    return lines[-1] if lines else 0
 
 
 def _load(source: str) -> None:

@@ -11,7 +11,7 @@ from sdg_prefect.cli.console import say
 
 
 def simulate(
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     latency: Annotated[float, typer.Option(min=0, help="Seconds that a call takes.")] = 0.0,
     latency_jitter: Annotated[float, typer.Option(min=0, help="Seconds that the latency varies by.")] = 0.0,
@@ -26,8 +26,10 @@ def simulate(
     context_window: Annotated[int | None, typer.Option(min=1, help="Tokens that a prompt may have.")] = None,
     max_concurrency: Annotated[int | None, typer.Option(min=1, help="Calls at once, 429 beyond.")] = None,
     api_key: Annotated[str | None, typer.Option(help="Key that calls have to carry; a made-up one.")] = None,
+    models: Annotated[list[str] | None, typer.Option(help="Model that is served; any if not given. May be repeated.")] = None,
+    quota: Annotated[int | None, typer.Option(min=0, help="Calls until the quota is used up.")] = None,
     seed: Annotated[int, typer.Option(help="Decides which calls fail.")] = 0,
-    replies: Annotated[Path | None, typer.Option(help="Fixed replies: lines of {match, reply}.")] = None,
+    replies: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Fixed replies: lines of {match, reply}.")] = None,
     log: Annotated[Path | None, typer.Option(help="File that gets one line per call.")] = None,
 ) -> None:
     """Serve the simulated model over the OpenAI protocol, until Ctrl-C. It says plainly that it is simulated."""
@@ -39,10 +41,14 @@ def simulate(
 
     try:
         serve(SimulatorSettings(**settings), host=host, port=port, on_ready=_ready)
-    except OSError as error:
-        raise FlowError(f"cannot listen on {host}:{port}: {error.strerror or error}.", "Choose another --port.") from error
     except ValidationError as error:
-        raise FlowError(f"{error.errors()[0]['loc'][0]}: {error.errors()[0]['msg']}.") from error
+        raise FlowError(f"{error.errors()[0]['msg'].removeprefix('Value error, ')}.") from error
+    except OSError as error:
+        if error.filename is not None:
+            raise FlowError(f"cannot open {error.filename}: {error.strerror}.") from error
+        raise FlowError(f"cannot listen on {host}:{port}: {error.strerror or error}.", "Choose another --port or --host.") from error
+    except ValueError as error:
+        raise FlowError(f"{error}.") from error
 
 
 def _ready(url: str) -> None:

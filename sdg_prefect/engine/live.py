@@ -18,6 +18,7 @@ from sdg_prefect.frozen import canonical
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.models.gateway import Gateway
 from sdg_prefect.plan.plan import Step
+from sdg_prefect.plan.sharding import Sizes
 from sdg_prefect.report.progress import Observer
 from sdg_prefect.rows import ROW_ID
 from sdg_prefect.store.checkpoints import Reject
@@ -38,7 +39,7 @@ class Live:
     gateway: Gateway
     observer: Observer
     run_id: str
-    shard_size: int
+    sizes: Sizes
     threads: ThreadPoolExecutor
     loop: asyncio.AbstractEventLoop
     _ledgers: dict[str, BlockLedger] = field(default_factory=dict)

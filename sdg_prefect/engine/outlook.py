@@ -76,13 +76,10 @@ def look_ahead(plan: Plan, options: RunOptions) -> Outlook:
 
     root = Root.at(options.storage or settings().storage)
     seeds = read_seeds(str(options.input), options.limit)
-    concurrency = options.concurrency or settings().concurrency
-    size = options.shard_size or choose_shard_size(seeds.num_rows, len(plan.steps()), concurrency)
+    size = options.shard_size or choose_shard_size(seeds.num_rows, len(plan.steps()))
     outlook = Outlook(seeds.num_rows, size)
-    refs: list[DatasetRef] | None = []
-    for start, length in cut(seeds.num_rows, size):
-        part = seeds.slice(start, length)
-        refs.append(DatasetRef(uri="", rows=length, fingerprint=fingerprint(part), columns=()))
+    parts = [seeds.slice(start, length) for start, length in cut(seeds.num_rows, size)]
+    refs: list[DatasetRef] | None = [DatasetRef(uri="", rows=part.num_rows, fingerprint=fingerprint(part), columns=()) for part in parts]
     for pipeline in plan.pipelines:
         refs = _walk(root, pipeline, refs, outlook)
     return outlook

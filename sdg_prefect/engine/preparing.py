@@ -64,7 +64,7 @@ def _seed_columns(options: RunOptions, problems: list[Problem]) -> Sequence[str]
     if not isinstance(options.input, str):
         from sdg_prefect.store.seeds import seeds_of
 
-        return [name for name in seeds_of(options.input, limit=1).column_names[1:]]
+        return tuple(seeds_of(options.input, limit=1).column_names[1:])
     from sdg_prefect.store.seeds import peek_columns
 
     try:

@@ -1,4 +1,4 @@
-"""Before the process ends: has Prefect's server recorded the run's tasks?"""
+"""Before the process ends, Prefect's server has to have recorded the run's tasks."""
 
 from __future__ import annotations
 

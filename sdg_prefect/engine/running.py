@@ -20,7 +20,7 @@ from sdg_prefect.models.connecting import connect
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.gateway import Gateway
 from sdg_prefect.plan.plan import Plan
-from sdg_prefect.plan.sharding import choose_shard_size, cut
+from sdg_prefect.plan.sharding import Sizes, cut
 from sdg_prefect.report.progress import Observer
 from sdg_prefect.report.rendering import headline
 from sdg_prefect.report.run_report import BlockTally, RunReport
@@ -83,10 +83,10 @@ class Run:
         concurrency = self.options.concurrency or settings().concurrency
         endpoints = {name: self._limited(endpoint) for name, endpoint in self.plan.endpoints.items()}
         endpoints = serve_simulated(endpoints, stack)
-        size = self.options.shard_size or choose_shard_size(self.seeds.num_rows, len(self.plan.steps()), concurrency)
         gateway = Gateway(endpoints, connect, settings().model_copy(update={"concurrency": concurrency}))
         threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="shard")
-        return Live(self.root, gateway, self.observer, self.run_id, size, threads, asyncio.get_running_loop())
+        sizes = Sizes(self.options.shard_size, len(self.plan.steps()))
+        return Live(self.root, gateway, self.observer, self.run_id, sizes, threads, asyncio.get_running_loop())
 
     def _limited(self, endpoint: Endpoint) -> Endpoint:
         """Let ``--concurrency`` bound an endpoint from above."""
@@ -102,9 +102,10 @@ class Run:
         await show_plan(self.plan)
         storage = StoreResults(root=self.root.uri).for_run(self.run_id)
         await storage._save(is_anonymous=True)
-        walk = Walk(live, storage, self.tallies, flow_run_ids=self.flow_run_ids)
+        walk = Walk(self.plan.name, live, storage, self.tallies, flow_run_ids=self.flow_run_ids)
         self.observer.begin(self.plan.name, self.plan.labels(), self.seeds.num_rows)
-        log.info("%s: %s rows in shards of %s, store %s", self.plan.name, self.seeds.num_rows, live.shard_size, self.root.uri)
+        rows = self.seeds.num_rows
+        log.info("%s: %s rows in shards of %s, store %s", self.plan.name, rows, live.sizes.of(rows), self.root.uri)
         self.started = time.perf_counter()
         try:
             shards = await asyncio.to_thread(self._seed_shards, live)
@@ -126,9 +127,10 @@ class Run:
 
     def _seed_shards(self, live: Live) -> list[Shard]:
         """Put the seeds into the store."""
-        pieces = cut(self.seeds.num_rows, live.shard_size)
+        size = live.sizes.of(self.seeds.num_rows)
+        pieces = cut(self.seeds.num_rows, size)
         parts = [self.seeds.slice(start, length) for start, length in pieces]
-        folder = f"inputs/{fingerprint(self.seeds)}-{live.shard_size}"
+        folder = f"inputs/{fingerprint(self.seeds)}-{size}"
         refs: list[DatasetRef] = write_shards(self.root, folder, parts)
         return [Shard(ref, (place,), place + 1, len(refs)) for place, ref in enumerate(refs)]
 

@@ -103,9 +103,8 @@ def wait_until_ready(server: Server, timeout: float | None = None) -> None:
         if is_answering(server, min(left, 5.0)):
             return
         if server.is_managed and not _is_alive(server):
-            raise ServerError(
-                f"The local Prefect server ended while it started: {last_words() or 'it said nothing'}.", _see_log()
-            )
+            why = last_words().rstrip(".") or "it said nothing"
+            raise ServerError(f"The local Prefect server has ended: {why}.", _see_log(server))
         time.sleep(_PAUSE)
     raise ServerError(f"The Prefect server at {server.api_url} did not answer for {patience:g} seconds.", _see_log(server))
 
@@ -234,5 +233,5 @@ def _ui_url(api_url: str) -> str:
     return api_url.removesuffix("/api")
 
 
-def _see_log(server: Server | None = None) -> str:
-    return "" if server and not server.is_managed else f"Its log is {log_file()}."
+def _see_log(server: Server) -> str:
+    return f"Its log is {log_file()}." if server.is_managed else ""

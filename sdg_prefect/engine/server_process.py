@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -125,6 +126,9 @@ def spawn(first_port: int, *, any_port: bool = True) -> Address:
                 start_new_session=True,
             )
     _children[process.pid] = process
+    # A process that has only just begun its program has no command line to be recognised by.
+    while process.poll() is None and not _command_line(process.pid):
+        time.sleep(_PAUSE)
     address = Address(process.pid, port, started, prefect)
     address.write()
     return address
@@ -157,16 +161,19 @@ def log_file() -> Path:
 
 
 def last_words() -> str:
-    """Return the last line that the server wrote since it was started, or an empty string."""
+    """Return the last error in the log since the server was started, else its last line, else an empty string."""
     try:
-        lines = log_file().read_text(encoding="utf-8", errors="replace").splitlines()
+        text = log_file().read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return "" if last.startswith(_header()) else last
+    lines = text.rpartition(_header())[2].splitlines()[1:]
+    said = [line.strip() for line in lines if line.strip()]
+    errors = [line for line in said if re.match(r"[\w.]+(Error|Exception): ", line)]
+    return (errors or said or [""])[-1]
 
 
 def _header(port: int | str = "") -> str:
+    """Return how the first line of each start begins in the log."""
     return f"--- starting on port {port}"
 
 

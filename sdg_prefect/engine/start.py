@@ -6,7 +6,8 @@ import asyncio
 import os
 import secrets
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,11 +23,15 @@ from sdg_prefect.engine.server import (
     client_environment,
     wait_until_ready,
 )
+from sdg_prefect.engine.watching import watched
 from sdg_prefect.report.progress import Observer, Silent
+from sdg_prefect.settings import settings
+from sdg_prefect.store.root import Root
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from sdg_prefect.engine.running import Run
     from sdg_prefect.plan.plan import Plan
     from sdg_prefect.report.run_report import RunReport
 
@@ -46,12 +51,13 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
-def run(options: RunOptions, observer: Observer | None = None) -> Outcome:
+def run(options: RunOptions, observer: Observer | None = None, *, is_last: bool = True) -> Outcome:
     """Run a flow on Prefect.
 
     Args:
         options: What to run, on what.
         observer: Told about the run as it goes.
+        is_last: True if the process ends after this run, so that it waits until Prefect's server has the whole history.
 
     Raises:
         FlowError: The flow, its input or the options are wrong; nothing was run.
@@ -65,9 +71,13 @@ def run(options: RunOptions, observer: Observer | None = None) -> Outcome:
     server = _server(watcher)
     os.environ.update(client_environment(server))
     seeds = _read_seeds(options)
-    _warm_up(prepared.plan)
+    _warm_up(prepared.plan, Root.at(options.storage or settings().storage))
     wait_until_ready(server)
-    return asyncio.run(_run(prepared.plan, options, seeds, run_id, watcher, server))
+    from sdg_prefect.engine.running import Run
+
+    warnings = [str(warning) for warning in prepared.plan.warnings]
+    this = Run(prepared.plan, options, seeds, run_id, watcher, ui_url=server.ui_url, warnings=warnings)
+    return _run_apart(lambda: _run(this, server, is_last=is_last))
 
 
 def _server(watcher: Observer) -> Server:
@@ -93,35 +103,56 @@ def _read_seeds(options: RunOptions) -> pa.Table:
     return seeds_of(options.input, options.limit)
 
 
-def _warm_up(plan: Plan) -> None:
-    """Import the libraries that take seconds while the server is still starting."""
+def _warm_up(plan: Plan, root: Root) -> None:
+    """Import the libraries that take seconds, while the server may still be starting."""
     import datasets  # noqa: F401
     import prefect  # noqa: F401
 
-    if any(endpoint.client == "litellm" for endpoint in plan.endpoints.values()):
+    if _will_call(plan, root):
         from sdg_prefect.models.litellm_client import load_litellm
 
         load_litellm()
 
 
-async def _run(plan: Plan, options: RunOptions, seeds: pa.Table, run_id: str, observer: Observer, server: Server) -> Outcome:
+def _will_call(plan: Plan, root: Root) -> bool:
+    """Guess whether a model will be called: not where each block that calls one has checkpoints of its key already."""
+    steps = [step for step in plan.steps() if any(plan.endpoints[model].client == "litellm" for model in step.models)]
+    return any(not root.exists("checkpoints", step.key) for step in steps)
+
+
+def _run_apart(work: Callable[[], Coroutine[Any, Any, Outcome]]) -> Outcome:
+    """Run on an event loop of its own, in a thread of its own where one is running already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work())
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(work())).result()
+
+
+async def _run(this: Run, server: Server, *, is_last: bool) -> Outcome:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
     from sdg_prefect.engine.recorded import wait_until_recorded
-    from sdg_prefect.engine.running import Run, allowed
+    from sdg_prefect.engine.running import allowed
 
     main = asyncio.current_task()
     assert main is not None
     _end_on_signals(main.cancel)
-    warnings = [str(warning) for warning in plan.warnings]
-    this = Run(plan, options, seeds, run_id, observer, ui_url=server.ui_url, warnings=warnings)
-    try:
-        report = await this.execute()
-    except asyncio.CancelledError as stopped:
-        raise KeyboardInterrupt from stopped
-    await wait_until_recorded(this.flow_run_ids, this.task_runs)
-    return Outcome(report, allowed(report, plan, options), this.tables)
+    # A process that imported Prefect before has settings that know nothing of this server.
+    with temporary_settings({PREFECT_API_URL: server.api_url}):
+        async with watched(server, this.observer):
+            try:
+                report = await this.execute()
+            except asyncio.CancelledError as stopped:
+                raise KeyboardInterrupt from stopped
+            if is_last:
+                await wait_until_recorded(this.flow_run_ids, this.task_runs)
+    return Outcome(report, allowed(report, this.plan, this.options), this.tables)
 
 
 def _end_on_signals(stop: Callable[[], Any]) -> None:
+    """Let Ctrl-C and SIGTERM end the run in good order; only the main thread may say so."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         try:

@@ -37,7 +37,7 @@ class Job:
         return [self.step.block.type_name, *self.step.models]
 
 
-async def _run_shard(name: str, checkpoint: str, sources: list[Checkpoint], job: Job) -> Checkpoint:
+async def _run_shard(name: str, checkpoint: str, sources: list[Checkpoint], job: Job) -> Checkpoint:  # noqa: ARG001
     """Work on a shard in a thread of the run.
 
     ``sources`` are the results that the shard comes from: passed on as they are, so that Prefect draws the edges.
@@ -49,7 +49,7 @@ async def _run_shard(name: str, checkpoint: str, sources: list[Checkpoint], job:
     return await asyncio.get_running_loop().run_in_executor(job.live.threads, call)
 
 
-async def _is_passing(task: Any, task_run: TaskRun, state: State[Any]) -> bool:
+async def _is_passing(_task: Any, _task_run: TaskRun, state: State[Any]) -> bool:
     """Retry what failed for a passing reason."""
     result = await state.aresult(raise_on_failure=False)
     return isinstance(result, TransientError)

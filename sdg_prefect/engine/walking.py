@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httpx
 from prefect import Flow, Task
@@ -17,6 +17,7 @@ from sdg_prefect.engine.results import StoreResults
 from sdg_prefect.engine.tasks import Job, make_task
 from sdg_prefect.plan.plan import PipelinePlan, Step
 from sdg_prefect.report.run_report import BlockTally
+from sdg_prefect.settings import settings
 from sdg_prefect.store.checkpoints import Checkpoint, checkpoint_folder
 from sdg_prefect.store.shards import DatasetRef
 
@@ -46,6 +47,7 @@ class Shard:
 class Walk:
     """Runs pipelines of a plan for one run."""
 
+    flow_name: str
     live: Live
     storage: StoreResults
     tallies: dict[str, BlockTally]
@@ -71,7 +73,9 @@ class Walk:
         async def body() -> list[Shard]:
             return await self._steps(plan, list(shards))
 
-        return await as_flow(plan.name, run_name, body, self.flow_run_ids)
+        # Two flow files may have pipelines of one name; in Prefect each is a flow of its own.
+        shown: list[Shard] = await as_flow(f"{self.flow_name}.{plan.name}", run_name, body, self.flow_run_ids)
+        return shown
 
     async def _steps(self, plan: PipelinePlan, shards: list[Shard]) -> list[Shard]:
         steps = list(plan.steps)
@@ -185,9 +189,12 @@ async def as_flow(name: str, run_name: str, body: Callable[[], Coroutine[Any, An
             flow_run_ids.append(str(context.flow_run.id))
         outcome.append(await body())
 
-    flow: Flow[Any, Any] = Flow(fn=run, name=name, flow_run_name=run_name, validate_parameters=False, persist_result=False)
+    # Without a storage of its own each flow asks the server for the default one, though nothing is kept in it.
+    flow: Flow[Any, Any] = Flow(
+        fn=run, name=name, flow_run_name=run_name, validate_parameters=False, persist_result=False, result_storage=settings().home
+    )
     try:
-        await flow()
+        await cast("Awaitable[Any]", flow())
     except SERVER_LOST as error:
         if began and not outcome:
             raise

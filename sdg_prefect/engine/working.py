@@ -6,12 +6,13 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sdg_prefect.accounting import account
 from sdg_prefect.counts import Counts
 from sdg_prefect.engine.live import Live, ShardContext
-from sdg_prefect.errors import BlockError, ConservationError, SdgError
+from sdg_prefect.errors import BlockError, SdgError
 from sdg_prefect.plan.plan import Step
 from sdg_prefect.plan.sharding import cut
-from sdg_prefect.rows import ROW_ID, child_ids, concat, ids_of, to_dataset, to_table, with_ids
+from sdg_prefect.rows import ROW_ID, concat, ids_of, to_dataset, to_table
 from sdg_prefect.store.checkpoints import Checkpoint, write_checkpoint
 from sdg_prefect.store.shards import DatasetRef, read_shard
 
@@ -44,7 +45,7 @@ def work(
     parts, counts = _account(step, table, parts, context)
     parts = [_chosen_columns(step, part) for part in parts]
     if step.scope == "all":
-        parts = [part.slice(*piece) for part in parts for piece in cut(part.num_rows, live.shard_size)]
+        parts = [part.slice(*piece) for part in parts for piece in cut(part.num_rows, live.sizes.of(part.num_rows))]
     rejects = [context.rejects[row] for row in sorted(context.rejects)]
     return write_checkpoint(live.root, folder, parts, counts, rejects, live.run_id, time.perf_counter() - started)
 
@@ -60,65 +61,18 @@ def _run_block(step: Step, table: pa.Table, context: ShardContext) -> list[pa.Ta
 
 
 def _account(step: Step, table: pa.Table, parts: list[pa.Table], context: ShardContext) -> tuple[list[pa.Table], Counts]:
-    """Give the output rows their ids, and say what became of every input row."""
-    before = ids_of(table)
-    parents = _parents(step, before, parts, context)
-    known = set(before)
-    gave = set(parents) & known
-    rejected = {reject.row_id for reject in context.rejects.values()}
-    missing = known - gave - rejected
-    if strangers := set(parents) - known:
-        raise ConservationError(f"block '{step.name}' gave {len(strangers)} row(s) with an id that none of its rows has.")
-    if gave & rejected:
-        raise ConservationError(f"block '{step.name}' rejected {len(gave & rejected)} row(s) that it also gave.")
-    how = step.block.leaves_out
-    if missing and how == "nothing":
-        raise ConservationError(
-            f"block '{step.name}' lost {len(missing)} of {len(before)} rows without a word.",
-            "A block that leaves rows out on purpose says so with leaves_out = 'filtered'; for rows that fail it calls context.reject.",
-        )
-    counts = context.counts + Counts(
-        rows_in=len(before),
-        rows_out=len(parents),
-        gave_rows=len(gave),
-        filtered=len(missing) if how == "filtered" else 0,
-        deduplicated=len(missing) if how == "deduplicated" else 0,
-        rejected=len(rejected),
+    """Give the output rows their ids, and say what became of every input row and of every call."""
+    accounted = account(
+        ids_of(table),
+        parts,
+        [reject.row_id for reject in context.rejects.values()],
+        name=step.name,
+        type_name=step.block.type_name,
+        leaves_out=step.block.leaves_out,
+        makes_rows=step.block.makes_rows,
+        log=context.log,
     )
-    if not counts.is_conserved:
-        raise ConservationError(f"block '{step.name}' breaks the law of rows: {counts.model_dump()}.")
-    return _identified(step, parts, parents), counts
-
-
-def _parents(step: Step, before: Sequence[str], parts: list[pa.Table], context: ShardContext) -> list[str]:
-    """Return for each output row the id of the input row that it is made of.
-
-    A user's block may have built its rows anew and lost the ids. As many rows as before are then taken to be the same rows in the
-    same order; otherwise each counts as made of the first.
-    """
-    if all(ROW_ID in part.column_names for part in parts):
-        found = [row_id for part in parts for row_id in ids_of(part)]
-        if None not in found:
-            return found
-    rows = sum(part.num_rows for part in parts)
-    if rows == len(before):
-        return list(before)
-    if rows and not before:
-        raise ConservationError(f"block '{step.name}' made {rows} rows of none.")
-    if not rows:
-        return []
-    context.log(f"the block does not pass on the column {ROW_ID}, so its rows cannot be traced to those that they are made of")
-    return [*before, *[before[0]] * (rows - len(before))] if rows > len(before) else list(before[:rows])
-
-
-def _identified(step: Step, parts: list[pa.Table], parents: list[str]) -> list[pa.Table]:
-    makes_rows = step.block.makes_rows or len(set(parents)) != len(parents)
-    ids = child_ids(parents, step.block.type_name) if makes_rows else parents
-    identified, start = [], 0
-    for part in parts:
-        identified.append(with_ids(part, ids[start : start + part.num_rows]))
-        start += part.num_rows
-    return identified
+    return list(accounted.parts), context.counts + accounted.counts
 
 
 def _chosen_columns(step: Step, part: pa.Table) -> pa.Table:

@@ -36,10 +36,10 @@ class _Line:
     """An open endpoint: its client, its limit, and whether it still answers."""
 
     endpoint: Endpoint
-    client: Client
     slots: asyncio.Semaphore
     opened: asyncio.Lock = field(default_factory=asyncio.Lock)
-    is_ready: bool = False
+    client: Client | None = None
+    """Made when the endpoint is ready: before the first call that the ledger cannot answer."""
     resting_until: float = 0.0
     dead: EndpointError | None = None
 
@@ -108,8 +108,8 @@ class Gateway:
         while True:
             attempt += 1
             try:
-                async with self._slot(line):
-                    return replace(await line.client.complete(request), attempts=attempt)
+                async with self._slot(line) as client:
+                    return replace(await client.complete(request), attempts=attempt)
             except CallError as error:
                 verdict = error.verdict
                 if verdict.reach is Reach.RUN:
@@ -130,42 +130,43 @@ class Gateway:
         await asyncio.sleep(pause)
 
     @asynccontextmanager
-    async def _slot(self, line: _Line) -> AsyncIterator[None]:
+    async def _slot(self, line: _Line) -> AsyncIterator[Client]:
         """Hold one of the endpoint's slots, once it is ready and not asking for rest."""
         async with line.slots:
             if line.dead is not None:
                 raise line.dead
-            while (rest := line.resting_until - time.monotonic()) > 0:
+            if (rest := line.resting_until - time.monotonic()) > 0:
                 await asyncio.sleep(rest)
-            if not line.is_ready:
-                await self._open(line)
+            client = line.client or await self._open(line)
             self.in_flight += 1
             try:
-                yield
+                yield client
             finally:
                 self.in_flight -= 1
 
-    async def _open(self, line: _Line) -> None:
+    async def _open(self, line: _Line) -> Client:
+        """Look at the endpoint and make its client, once."""
         async with line.opened:
-            if line.is_ready:
-                return
             if line.dead is not None:
                 raise line.dead
-            try:
-                await check_endpoint(line.endpoint)
-            except EndpointError as error:
-                line.dead = error
-                raise
-            line.is_ready = True
+            if line.client is None:
+                try:
+                    await check_endpoint(line.endpoint)
+                except EndpointError as error:
+                    line.dead = error
+                    raise
+                line.client = await asyncio.to_thread(self._connect, line.endpoint)
+            return line.client
 
     def _line(self, model_id: str) -> _Line:
         if model_id not in self._lines:
             endpoint = self._endpoints[model_id]
             slots = asyncio.Semaphore(endpoint.max_concurrency or self._settings.concurrency)
-            self._lines[model_id] = _Line(endpoint, self._connect(endpoint), slots)
+            self._lines[model_id] = _Line(endpoint, slots)
         return self._lines[model_id]
 
     async def close(self) -> None:
         """Give back all connections."""
         for line in self._lines.values():
-            await line.client.close()
+            if line.client is not None:
+                await line.client.close()

@@ -110,6 +110,8 @@ class LitellmClient:
     async def close(self) -> None:
         """Give back the connections that litellm keeps for this process."""
         await self._litellm.close_litellm_async_clients()
+        # Closed clients must not serve a later run, nor wait for the garbage collector to complain.
+        self._litellm.in_memory_llm_clients_cache.flush_cache()
 
 
 def _plain(message: str) -> str:

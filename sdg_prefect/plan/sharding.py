@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
 
 MAX_TASK_RUNS = 2000
 """Task runs that a flow run may have at most: what Prefect's server records and draws without trouble."""
-_MOST_SHARDS = 64
-_LEAST_ROWS = 4
+_LEAST_ROWS = 8
+"""Rows below which a task run costs more than it saves."""
+_FEW_SHARDS = 16
+"""Shards that are enough to keep a model busy while others write their checkpoints."""
+_CALM_ROWS = 256
+"""Rows of a shard from which on more rows make more shards rather than larger ones."""
 
 
-def choose_shard_size(rows: int, steps: int, concurrency: int) -> int:
+def choose_shard_size(rows: int, steps: int) -> int:
     """Choose how many rows a shard has.
 
-    Small enough that many shards are under way at once and a slow call holds back few rows; large enough that the task runs of all
-    steps stay within what Prefect carries, and that they cost little beside the calls.
+    Small enough that many shards are under way at once, that a slow call holds back few rows and that a crash costs little; large
+    enough that the task runs of all steps stay within what Prefect carries, and that they cost little beside the calls.
 
     Args:
-        rows: Rows of the input.
+        rows: Rows to cut.
         steps: Steps that each shard passes.
-        concurrency: Calls in flight at most.
     """
-    most = max(1, min(_MOST_SHARDS, MAX_TASK_RUNS // max(1, steps)))
-    wanted = min(most, max(1, ceil(2 * concurrency / _LEAST_ROWS)))
-    return max(_LEAST_ROWS, ceil(rows / wanted))
+    wanted = max(_FEW_SHARDS, ceil(rows / _CALM_ROWS))
+    most = max(1, MAX_TASK_RUNS // max(1, steps))
+    shards = max(1, min(wanted, most, ceil(rows / _LEAST_ROWS)))
+    return max(1, ceil(rows / shards))
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large the shards of a run are, at whatever point they are cut."""
+
+    fixed: int | None
+    """What the user asks for."""
+    steps: int
+    """Steps of the plan."""
+
+    def of(self, rows: int) -> int:
+        """Return the size of the shards of so many rows."""
+        return self.fixed or choose_shard_size(rows, self.steps)
 
 
 def cut(rows: int, shard_size: int) -> list[tuple[int, int]]:

@@ -80,7 +80,9 @@ _COUNT = re.compile(
 )
 _SINGULAR = re.compile(r"\b(?:write|generate|create|ask|produce|provide|formulate) (?:a|an|the) (?:[\w-]+ ){0,3}question\b")
 _KEYED = re.compile(r'"([\w -]{1,40})"\s*:\s*("|\[|\{|-?\d|true|false|<?\s*(?:int|float|number|bool))?', re.IGNORECASE)
-_NAMED_KEYS = re.compile(r"\b(?:keys?|fields?|properties|attributes)\b[^.\n]{0,40}?((?:[\"'`]\w+[\"'`][,\s]*(?:and\s+)?)+)", re.IGNORECASE)
+_NAMED_KEYS = re.compile(
+    r"\b(?:keys?|fields?|properties|attributes)\b[^.\n]{0,40}?((?:[\"'`]\w+[\"'`][,\s]*(?:and\s+)?)+)", re.IGNORECASE
+)
 
 
 def wanted_kind(instructions: str) -> Kind:

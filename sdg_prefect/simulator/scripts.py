@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,7 +16,7 @@ class ScriptedReply(BaseModel):
     match: str | tuple[str, ...]
     """Text the prompt must contain; of several texts, all."""
 
-    reply: str | tuple[str, ...] = Field(min_length=1)
+    reply: str | Annotated[tuple[str, ...], Field(min_length=1)]
     """The reply; of several, each sample of a prompt takes the next."""
 
     def fits(self, prompt: str) -> bool:

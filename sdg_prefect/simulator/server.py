@@ -155,24 +155,20 @@ class SimulatedServer:
         key = fingerprint(*call.prompts)
         fate = await self._undergo(key)
         thinks = bool(_THINKS.search(call.model))
-        choices = [
-            protocol.finish(self._text(call, prompt, sample, thinks, fate), call)
-            for prompt in call.prompts
-            for sample in range(call.n)
-        ]
+        choices = [self._choice(call, prompt, sample, thinks, fate) for prompt in call.prompts for sample in range(call.n)]
         self.tally.completions += len(choices)
         if call.streams:
             return await self._stream(request, call, choices, sum(prompt_tokens), key)
         body = protocol.generation_body(call, choices, sum(prompt_tokens), key)
         return _json_response(body, is_cut=fate.fault is Fault.BROKEN_JSON)
 
-    def _text(self, call: protocol.Call, prompt: str, sample: int, thinks: bool, fate: Fate) -> str:
-        """Return one text, before it is cut."""
+    def _choice(self, call: protocol.Call, prompt: str, sample: int, thinks: bool, fate: Fate) -> protocol.Choice:
+        """Return one answer; a fixed reply is sent as it stands, whatever the call's stop strings."""
         if fate.fault is Fault.MALFORMED:
-            return MALFORMED
+            return protocol.finish(MALFORMED, call)
         if self._replies and (text := scripted_reply(self._replies, prompt, sample)) is not None:
-            return text
-        return write_reply(prompt, call.seed, sample, call.constraint, thinks)
+            return protocol.Choice(text, "stop", count_tokens(text))
+        return protocol.finish(write_reply(prompt, call.seed, sample, call.constraint, thinks), call)
 
     async def _stream(
         self,

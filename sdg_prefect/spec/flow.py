@@ -33,7 +33,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One step as written: a block, or a pipeline, and what is done after it."""
+    """One step as written: a block, or a pipeline, and what is done after it; neither where it could not be read."""
 
     name: str
     """Name of the block, made unique in its pipeline."""
@@ -46,6 +46,12 @@ class Item:
     drop_duplicates: tuple[str, ...] = ()
     scope: Literal["all", "shard"] = "all"
     """``shard`` gives a global block, and drop_duplicates, upstream's meaning: within a shard only."""
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Lines of the item's keys, and of the texts in its configuration."""
+
+    def line(self, *words: str) -> int:
+        """Return the line of the first of some keys or texts that stands in the item, or of the item."""
+        return next((self.lines[word] for word in words if word in self.lines), self.place.line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,8 @@ class FlowSpec:
     max_reject_rate: float = 0.0
     """Share of rejected rows up to which a run counts as completed."""
     description: str = ""
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Lines of ``inputs`` and ``output_columns``."""
     warnings: tuple[Problem, ...] = ()
 
     def blocks(self) -> Iterator[tuple[Item, Block]]:

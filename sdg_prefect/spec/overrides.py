@@ -35,11 +35,18 @@ class Overrides:
                 made.values.append((block, tuple(keys), value))
         return made
 
+    def note(self, block: str) -> None:
+        """Take note that a block is there, whether or not it can be read."""
+        self._seen.add(block)
+
+    def sets(self, block: str, path: Sequence[str | int]) -> bool:
+        """True if a value of a block comes from the command line, not from the file."""
+        return any(name == block and path and keys[: len(path)] == tuple(path)[: len(keys)] for name, keys, _ in self.values)
+
     def apply(
         self, block: str, config: Mapping[str, Any], gen_kwargs: Mapping[str, Any]
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the configuration and the sampling parameters of a block with what was set for it."""
-        self._seen.add(block)
         both: dict[str, Any] = {"config": dict(config), "gen": dict(gen_kwargs)}
         for name, keys, value in self.values:
             if name == block:

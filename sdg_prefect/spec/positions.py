@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path as FilePath
 from typing import Any
 
 import yaml
 
+from sdg_prefect.blocks.files import shown_path
 from sdg_prefect.errors import Problem
+from sdg_prefect.spec.syntax import syntax_problem
 
 Path = tuple[str | int, ...]
 """Keys and indices from the root of a YAML file to a value."""
 
 _MAX_NODES = 200_000
+_MAX_DEPTH = 100
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_ANY_BRACES = re.compile(r"\$\{[^}]*\}")
+_TEXT, _LIST, _MAPPING = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
 
 
 @dataclass
@@ -27,6 +34,13 @@ class Document:
     file: str
     lines: dict[Path, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    unset: set[Path] = field(default_factory=set)
+    """Values that an environment variable should have filled; that they are missing is a problem already."""
+
+    @property
+    def is_unreadable(self) -> bool:
+        """True where nothing of the file could be taken."""
+        return self.data is None and any(not problem.warning for problem in self.problems)
 
     def line(self, *path: str | int) -> int:
         """Return the line of a key or item, or of the nearest thing around it."""
@@ -40,25 +54,60 @@ class Document:
         return Problem(message, hint, self.file, self.line(*path), warning)
 
 
+def read_file(path: FilePath, kind: str) -> Document:
+    """Read a YAML file; that it is not there or not text is a problem like any other.
+
+    Args:
+        path: The file.
+        kind: What it is called in a message, such as ``flow file``.
+    """
+    shown = shown_path(path)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        hint = _near(path)
+        return Document(None, shown, problems=[Problem(f"the {kind} '{path}' does not exist.", hint)])
+    except IsADirectoryError:
+        inside = path / "flow.yaml"
+        hint = f"Did you mean '{inside}'?" if inside.is_file() else f"Name the {kind} in it."
+        return Document(None, shown, problems=[Problem(f"'{path}' is a folder, not a {kind}.", hint)])
+    except OSError as error:
+        return Document(None, shown, problems=[Problem(f"the {kind} '{path}' cannot be read: {error.strerror}.")])
+    try:
+        return read_document(content.decode("utf-8-sig"), shown)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return Document(None, shown, problems=[Problem("not UTF-8 text.", "Save the file as UTF-8.", shown, line)])
+
+
+def _near(path: FilePath) -> str:
+    """Say which YAML file in the folder is probably meant."""
+    stems = {file.stem: file for file in path.parent.glob("*.y*ml")} if path.parent.is_dir() else {}
+    near = difflib.get_close_matches(path.stem, stems, n=1)
+    return f"Did you mean '{stems[near[0]]}'?" if near else ""
+
+
 def read_document(text: str, file: str) -> Document:
     """Parse YAML; what is wrong with it stands in the document's problems.
 
     ``${NAME}`` and ``${NAME:-default}`` in values are filled from the environment. A key that stands twice is a problem.
     """
     document = Document(None, file)
-    loader = yaml.SafeLoader(text)
     try:
-        node = loader.get_single_node()
-        if node is not None:
-            document.data = _Builder(loader, document).build(node, ())
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        reason = getattr(error, "problem", None) or str(error) or type(error).__name__
-        line = mark.line + 1 if mark else 0
-        document.problems.append(Problem(f"not valid YAML: {reason}.", file=file, line=line))
-    finally:
-        loader.dispose()
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            if node is not None:
+                document.data = _Builder(loader, document).build(node, ())
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, RecursionError) as error:
+        document.problems.append(syntax_problem(error, text, file))
     return document
+
+
+def _refusal(reason: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, reason, node.start_mark)
 
 
 class _Builder:
@@ -72,24 +121,29 @@ class _Builder:
     def build(self, node: yaml.Node, path: Path) -> Any:
         self._nodes += 1
         if self._nodes > _MAX_NODES:
-            raise yaml.constructor.ConstructorError(None, None, "its aliases unfold to too many values", node.start_mark)
+            raise _refusal("its aliases unfold to too many values", node)
+        if len(path) > _MAX_DEPTH:
+            raise _refusal("it is nested too deep, or contains itself", node)
         self._document.lines.setdefault(path, node.start_mark.line + 1)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, path)
+        if node.tag not in (_LIST, _MAPPING):
+            raise _refusal(f"there is no meaning for the tag '{node.tag.replace('tag:yaml.org,2002:', '!!')}' here", node)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
-        assert isinstance(node, yaml.ScalarNode)
-        return self._scalar(node)
+        return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[Any, Any]:
         self._loader.flatten_mapping(node)
         made: dict[Any, Any] = {}
         own: set[Any] = set()
         for key_node, value_node in node.value:
-            key = self._loader.construct_object(key_node, deep=True)
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise _refusal("a key has to be a word or a number", key_node)
+            key = self._value(key_node)
             line = key_node.start_mark.line + 1
             if not isinstance(key, (str, int, float, bool, type(None))):
-                raise yaml.constructor.ConstructorError(None, None, "a key has to be a word or a number", key_node.start_mark)
+                raise _refusal("a key has to be a word or a number", key_node)
             if key in own and self._stands_twice(node, key_node):
                 self._document.problems.append(
                     Problem(f"the key '{key}' stands twice here.", "Remove one of them.", self._document.file, line)
@@ -106,24 +160,36 @@ class _Builder:
             node.start_mark.index <= other.start_mark.index for other, _ in node.value if other.value == key_node.value
         )
 
-    def _scalar(self, node: yaml.ScalarNode) -> Any:
-        if "${" in node.value:
-            filled = _VARIABLE.sub(self._variable(node), node.value)
-            if filled != node.value and node.style is None:
-                return yaml.safe_load(filled) if filled else ""
+    def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
+        if "${" not in node.value:
+            return self._value(node)
+        for written in _ANY_BRACES.findall(node.value):
+            if not _VARIABLE.fullmatch(written):
+                message = f"'{written}' does not name an environment variable and stays as it is."
+                self._document.problems.append(self._document.problem(message, "", *path, warning=True))
+        filled = _VARIABLE.sub(self._variable(path), node.value)
+        if node.style is not None or filled in ("", node.value):
             return filled
-        return self._loader.construct_object(node, deep=True)
+        kind = self._loader.resolve(yaml.ScalarNode, filled, (True, False)) if node.tag == _TEXT else node.tag
+        return self._value(yaml.ScalarNode(kind, filled, node.start_mark, node.end_mark))
 
-    def _variable(self, node: yaml.ScalarNode) -> Callable[[re.Match[str]], str]:
+    def _value(self, node: yaml.ScalarNode) -> Any:
+        try:
+            return self._loader.construct_object(node, deep=True)
+        except (ValueError, KeyError, AttributeError, OverflowError) as error:
+            short = node.value if len(node.value) <= 40 else f"{node.value[:40]}…"
+            raise _refusal(f"'{short}' cannot be a date or number; put it in quotes if it is text", node) from error
+
+    def _variable(self, path: Path) -> Callable[[re.Match[str]], str]:
         def value(match: re.Match[str]) -> str:
             name, default = match.group(1), match.group(2)
             found = os.environ.get(name, default)
             if found is None:
-                line = node.start_mark.line + 1
                 hint = f"Set it, or write ${{{name}:-default}}."
-                problem = Problem(f"the environment variable {name} is not set.", hint, self._document.file, line)
-                self._document.problems.append(problem)
-                return ""
+                message = f"the environment variable {name} is not set."
+                self._document.problems.append(self._document.problem(message, hint, *path))
+                self._document.unset.add(path)
+                return match.group()
             return found
 
         return value

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from sdg_prefect.errors import Problem, did_you_mean
+from sdg_prefect.errors import Problem
 from sdg_prefect.frozen import Frozen
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.spec.flow import Inputs
 from sdg_prefect.spec.positions import Document, Path
+from sdg_prefect.spec.wording import explain, is_secret, shown_value
 
 if TYPE_CHECKING:
-    from sdg_prefect.spec.reader import FileReader
+    from sdg_prefect.spec.file_reader import FileReader
 
 ROOT_KEYS = (
     "name",
@@ -30,7 +32,7 @@ ROOT_KEYS = (
     "parameters",
 )
 PIPELINE_KEYS = ("name", "flow", "blocks")
-_SECRET_KEYS = ("api_key", "key", "token", "password")
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +45,28 @@ class RootValues:
     output_columns: tuple[str, ...] | None
     keep_inputs: bool
     max_reject_rate: float
+    lines: Mapping[str, int]
+    """Lines of ``inputs`` and ``output_columns``, as a user calls them."""
 
 
 def read_root_values(reader: FileReader, data: Mapping[str, Any], default_name: str) -> RootValues:
     """Read what a flow says of itself, in our words or in the ``metadata`` of sdg_hub 0.9."""
     metadata = data.get("metadata") or {}
     if not isinstance(metadata, dict):
-        reader.report("'metadata' has to be a mapping.", "", "metadata")
+        reader.report(f"'metadata' has to be a mapping, not {shown_value(metadata)}.", "", "metadata")
         metadata = {}
     if "parameters" in data:
         reader.warn("'parameters' has no effect.", "", "parameters")
     name = data.get("name") or metadata.get("name") or default_name
     if not isinstance(name, str):
-        reader.report("'name' has to be text.", "", "name")
+        reader.report(f"'name' has to be text, not {shown_value(name)}.", "", *(("name",) if "name" in data else ("metadata", "name")))
+    if not isinstance(data.get("description"), (str, type(None))):
+        reader.report(f"'description' has to be text, not {shown_value(data['description'])}.", "", "description")
     own = _columns(reader, data.get("output_columns"), ("output_columns",))
     theirs = _columns(reader, metadata.get("output_columns"), ("metadata", "output_columns"))
     rate = data.get("max_reject_rate", 0.0)
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
-        reader.report("'max_reject_rate' has to be a number from 0 to 1.", "", "max_reject_rate")
+        reader.report(f"'max_reject_rate' has to be a number from 0 to 1, not {shown_value(rate)}.", "", "max_reject_rate")
         rate = 0.0
     return RootValues(
         name=str(name),
@@ -69,6 +75,10 @@ def read_root_values(reader: FileReader, data: Mapping[str, Any], default_name: 
         output_columns=own if own is not None else theirs,
         keep_inputs=own is None and theirs is not None,
         max_reject_rate=float(rate),
+        lines={
+            "inputs": reader.document.line("inputs" if "inputs" in data else "metadata"),
+            "output_columns": reader.document.line(*(("output_columns",) if own is not None else ("metadata", "output_columns"))),
+        },
     )
 
 
@@ -79,7 +89,8 @@ def _columns(reader: FileReader, value: Any, path: Path) -> tuple[str, ...] | No
         reader.report(f"'{path[-1]}' has to be a list of column names.", "", *path)
         return None
     if len(set(value)) != len(value):
-        reader.report(f"'{path[-1]}' names a column twice.", "", *path)
+        twice = next(name for place, name in enumerate(value) if name in value[:place])
+        reader.report(f"'{path[-1]}' names the column '{twice}' twice.", "", *path)
     return tuple(value)
 
 
@@ -94,10 +105,11 @@ def _inputs(reader: FileReader, data: Mapping[str, Any], metadata: Mapping[str, 
 
 
 def _validated(reader: FileReader, kind: type[Inputs], value: Any, path: Path) -> Inputs | None:
+    value = {} if value is None else value
     try:
-        return kind.model_validate(value or {})
+        return kind.model_validate(value)
     except ValidationError as error:
-        reader.problems.extend(explain(reader.document, error, kind, path, f"'{path[-1]}'"))
+        reader.problems.extend(_problems(reader.document, error, kind, value, path, f"'{path[-1]}'"))
         return None
 
 
@@ -106,40 +118,42 @@ def read_endpoints(document: Document, data: Any, path: Path, problems: list[Pro
     if data is None:
         return {}
     if not isinstance(data, dict):
-        problems.append(document.problem("'models' has to be a mapping of model id to endpoint.", "", *path))
+        problems.append(document.problem(f"'models' has to be a mapping of model id to endpoint, not {shown_value(data)}.", "", *path))
         return {}
     endpoints = {}
     for model_id, value in data.items():
         where = (*path, model_id)
         config = {"model": value} if isinstance(value, str) else value
-        secret = next((key for key in _SECRET_KEYS if isinstance(config, dict) and key in config), None)
-        if secret:
-            problems.append(
-                document.problem(
-                    f"model '{model_id}': a key must not stand in a file.",
-                    f"Put it into an environment variable and write api_key_env: NAME instead of '{secret}'.",
-                    *where,
-                    secret,
-                )
-            )
+        exposed = [*_secrets(config, ())]
+        for secret in exposed:
+            message = f"model '{model_id}': a key must not stand in a file."
+            hint = f"Put it into an environment variable and write api_key_env: NAME instead of '{secret[-1]}'."
+            problems.append(document.problem(message, hint, *where, *secret))
+        if exposed:
             continue
         try:
             endpoints[str(model_id)] = Endpoint.model_validate(config)
         except ValidationError as error:
-            problems.extend(explain(document, error, Endpoint, where, f"model '{model_id}'"))
+            problems.extend(_problems(document, error, Endpoint, config, where, f"model '{model_id}'"))
     return endpoints
 
 
-def explain(document: Document, error: ValidationError, kind: type[Frozen], path: Path, subject: str) -> list[Problem]:
-    """Turn what pydantic says about a mapping into problems with places."""
-    problems = []
-    for detail in error.errors():
-        key = ".".join(str(part) for part in detail["loc"])
-        if detail["type"] == "extra_forbidden":
-            message, hint = f"{subject}: unknown key '{key}'.", did_you_mean(str(detail["loc"][-1]), kind.model_fields)
-        elif detail["type"] == "missing":
-            message, hint = f"{subject}: '{key}' is missing.", ""
+def _secrets(config: Any, path: Path) -> Iterator[Path]:
+    """Find keys that stand in an endpoint: under a name that says so, or in place of the name of a variable."""
+    for key, value in config.items() if isinstance(config, dict) else ():
+        if key == "api_key_env":
+            if isinstance(value, str) and not _VARIABLE_NAME.fullmatch(value):
+                yield (*path, key)
+        elif is_secret(key):
+            yield (*path, key)
         else:
-            message, hint = f"{subject}: {key}: {detail['msg'][0].lower()}{detail['msg'][1:]}.", ""
-        problems.append(document.problem(message, hint, *path, *detail["loc"]))
-    return problems
+            yield from _secrets(value, (*path, key))
+
+
+def _problems(
+    document: Document, error: ValidationError, kind: type[Frozen], value: Any, path: Path, subject: str
+) -> Iterator[Problem]:
+    for finding in explain(error, kind, value, "key"):
+        where = (*path, *finding.path)
+        if where not in document.unset:
+            yield document.problem(f"{subject}: {finding.message}", finding.hint, *where)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sdg_prefect.blocks.base import Block, Columns, Need
 from sdg_prefect.errors import Problem, did_you_mean
-from sdg_prefect.spec.flow import FlowSpec, Item, PipelineSpec
+from sdg_prefect.spec.flow import FlowSpec, Item, PipelineSpec, Place
 
 
 @dataclass
@@ -26,30 +26,29 @@ def track_columns(flow: FlowSpec, seeds: Sequence[str] | None) -> Tracking:
     """Follow the columns from the seeds to the output.
 
     Args:
-        flow: The flow.
+        flow: The flow. A block that could not be read may leave any column.
         seeds: The columns of the seeds, where they are known; the flow's ``inputs`` otherwise. Where neither is there, a column that
             no block writes is taken to be the seeds'.
     """
-    tracking = Tracking()
     declared = flow.inputs
     if seeds is not None:
-        for name in declared.required_columns if declared else ():
-            if name not in seeds:
-                message = f"the seeds have no column '{name}', which the flow requires."
-                tracking.problems.append(Problem(message, did_you_mean(name, seeds), flow.file))
-        columns = Columns(tuple(seeds))
+        first, source = Columns(tuple(seeds)), "the seeds do not have"
     elif declared:
-        columns = Columns((*declared.required_columns, *declared.optional_columns))
+        first, source = Columns((*declared.required_columns, *declared.optional_columns)), "'inputs' does not name"
     else:
-        columns = Columns((), True)
-    first = columns
+        first, source = Columns((), True), ""
+    tracker = _Tracker(Tracking(), first, source)
+    for name in declared.required_columns if declared and seeds is not None else ():
+        if name not in first:
+            message = f"the seeds have no column '{name}', which the flow requires."
+            tracker.report(message, Place(flow.file, flow.lines.get("inputs", 0)), did_you_mean(name, first.names))
     for pipeline in flow.pipelines:
-        columns = _track_pipeline(tracking, pipeline, columns, seeds_open=seeds is None and declared is None)
+        tracker.pipeline(pipeline)
+    place = Place(flow.file, flow.lines.get("output_columns", 0))
     for name in flow.output_columns or ():
-        if name not in columns and not columns.open:
-            tracking.problems.append(_missing(f"output_columns names '{name}'", name, columns, flow.file, 0))
-    tracking.output = _selected(flow, columns, first)
-    return tracking
+        tracker.require(name, f"output_columns names '{name}'", place)
+    tracker.tracking.output = _selected(flow, tracker.columns, first)
+    return tracker.tracking
 
 
 def _selected(flow: FlowSpec, columns: Columns, first: Columns) -> Columns:
@@ -59,68 +58,80 @@ def _selected(flow: FlowSpec, columns: Columns, first: Columns) -> Columns:
     return Columns(tuple(dict.fromkeys((*kept, *flow.output_columns))), False)
 
 
-def _track_pipeline(tracking: Tracking, pipeline: PipelineSpec, columns: Columns, *, seeds_open: bool) -> Columns:
-    for item in pipeline.items:
-        before = columns
-        if item.pipeline is not None:
-            columns = _track_pipeline(tracking, item.pipeline, columns, seeds_open=seeds_open)
-        elif item.block is not None:
-            columns = _track_block(tracking, item, item.block, columns, seeds_open)
-        columns = _track_keys(tracking, item, columns, before)
-        tracking.after[id(item)] = columns.names
-    for name in pipeline.output_columns or ():
-        if name not in columns and not columns.open:
-            message = f"output_columns of '{pipeline.name}' names '{name}'"
-            tracking.problems.append(_missing(message, name, columns, pipeline.place.file, pipeline.place.line))
-    return columns if pipeline.output_columns is None else Columns(tuple(pipeline.output_columns))
+@dataclass
+class _Tracker:
+    """Walks a flow."""
 
+    tracking: Tracking
+    columns: Columns
+    """The columns where the walk is."""
+    source: str
+    """How to say that a column is not among the first; empty where nothing is known of those."""
+    gone: dict[str, str] = field(default_factory=dict)
+    """Columns that were there, and the item after which they were not."""
 
-def _track_block(tracking: Tracking, item: Item, block: Block, columns: Columns, seeds_open: bool) -> Columns:
-    found: list[str] = []
-    for read in block.reads():
-        need = read if isinstance(read, Need) else Need(read)
-        if need.column in columns or (need.optional and not columns.open):
-            continue
-        if columns.open:
-            if seeds_open and not need.optional and need.column not in tracking.seeds and need.column not in found:
-                tracking.seeds[need.column] = Need(need.column, need.file or item.place.file, need.line or item.place.line)
+    def report(self, message: str, place: Place, hint: str = "", *, warning: bool = False) -> None:
+        self.tracking.problems.append(Problem(message, hint, place.file, place.line, warning))
+
+    def require(self, name: str, what: str, place: Place) -> None:
+        """Report a column that is not there."""
+        if name in self.columns or self.columns.open:
+            return
+        if name in self.gone:
+            self.report(f"{what}, which is gone after block '{self.gone[name]}'.", place)
+        else:
+            hint = did_you_mean(name, self.columns.names)
+            self.report(f"{what}, which no block before writes and {self.source}.", place, hint)
+
+    def pipeline(self, pipeline: PipelineSpec) -> None:
+        for item in pipeline.items:
+            before = self.columns
+            if item.pipeline is not None:
+                self.pipeline(item.pipeline)
+            elif item.block is not None:
+                self.block(item, item.block)
+            else:
+                self.columns = Columns(before.names, True)
+            self.keys(item, before)
+            self.gone.update({name: item.name for name in before.names if name not in self.columns and item.pipeline is None})
+            self.tracking.after[id(item)] = self.columns.names
+        for name in pipeline.output_columns or ():
+            self.require(name, f"output_columns of '{pipeline.name}' names '{name}'", pipeline.place)
+        if pipeline.output_columns is not None:
+            self.gone.update({name: pipeline.name for name in self.columns.names if name not in pipeline.output_columns})
+            self.columns = Columns(tuple(pipeline.output_columns))
+
+    def block(self, item: Item, block: Block) -> None:
+        found: list[str] = []
+        for read in block.reads():
+            need = read if isinstance(read, Need) else Need(read)
+            place = Place(need.file, need.line) if need.file else Place(item.place.file, item.line(need.column))
+            if need.optional or need.column in self.columns:
+                continue
+            if not self.columns.open:
+                self.require(need.column, f"block '{item.name}' reads the column '{need.column}'", place)
+            elif not self.source and need.column not in self.tracking.seeds and need.column not in self.gone:
+                self.tracking.seeds[need.column] = Need(need.column, place.file, place.line)
                 found.append(need.column)
-            continue
-        message = f"block '{item.name}' reads the column '{need.column}'"
-        place = (need.file, need.line) if need.file else (item.place.file, item.place.line)
-        tracking.problems.append(_missing(message, need.column, columns, *place))
-    for doubt in block.doubts(columns):
-        tracking.problems.append(_warning(item, doubt))
-    columns = columns.plus(found)
-    return block.columns_after(columns)
+        for doubt in block.doubts(self.columns):
+            self.report(f"block '{item.name}': {doubt}", item.place, warning=True)
+        self.columns = block.columns_after(self.columns.plus(found))
 
-
-def _track_keys(tracking: Tracking, item: Item, columns: Columns, before: Columns) -> Columns:
-    """Apply the keys that stand beside a block."""
-    for name in item.drop_columns:
-        if name not in columns and not columns.open:
-            hint = did_you_mean(name, columns.names)
-            tracking.problems.append(_warning(item, f"drops the column '{name}', which is not there.", hint))
-    columns = columns.minus(item.drop_columns)
-    for name in item.drop_duplicates:
-        if name in item.drop_columns:
-            message = f"block '{item.name}': drop_duplicates names '{name}', which drop_columns has just dropped."
-            tracking.problems.append(Problem(message, "", item.place.file, item.place.line))
-        elif name not in columns and not columns.open:
-            message = f"block '{item.name}': drop_duplicates names '{name}'"
-            tracking.problems.append(_missing(message, name, columns, item.place.file, item.place.line))
-    if not columns.names and not columns.open and before.names:
-        message = f"block '{item.name}' leaves no column at all."
-        tracking.problems.append(Problem(message, "", item.place.file, item.place.line))
-    return columns
-
-
-def _missing(what: str, name: str, columns: Columns, file: str, line: int) -> Problem:
-    hint = did_you_mean(name, columns.names)
-    return Problem(f"{what}, which no block before writes and the seeds do not have.", hint, file, line)
-
-
-def _warning(item: Item, doubt: str, hint: str = "") -> Problem:
-    hint = hint if hint.startswith("Did") else ""
-    return Problem(f"block '{item.name}': {doubt}" if not doubt.startswith("drops") else f"block '{item.name}' {doubt}",
-                   hint, item.place.file, item.place.line, warning=True)  # fmt: skip
+    def keys(self, item: Item, before: Columns) -> None:
+        """Apply the keys that stand beside a block."""
+        for name in item.drop_columns:
+            if name not in self.columns and not self.columns.open:
+                near = did_you_mean(name, self.columns.names)
+                place = Place(item.place.file, item.line("drop_columns:"))
+                message = f"block '{item.name}' drops the column '{name}', which is not there."
+                self.report(message, place, near if near.startswith("Did") else "", warning=True)
+        self.columns = self.columns.minus(item.drop_columns)
+        place = Place(item.place.file, item.line("drop_duplicates:"))
+        for name in item.drop_duplicates:
+            what = f"block '{item.name}': drop_duplicates names '{name}'"
+            if name in item.drop_columns:
+                self.report(f"{what}, which drop_columns has just dropped.", place)
+            else:
+                self.require(name, what, place)
+        if not self.columns.names and not self.columns.open and before.names:
+            self.report(f"block '{item.name}' leaves no column at all.", Place(item.place.file, item.line("drop_columns:")))

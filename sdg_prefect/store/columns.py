@@ -78,7 +78,8 @@ def joined_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
     if types.is_struct(one) and types.is_struct(other):
         return _joined_struct(one, other)
     if types.is_integer(one) and types.is_integer(other):
-        return pa.uint64() if types.is_uint64(one) and types.is_unsigned_integer(other) else pa.int64()
+        unsigned = types.is_unsigned_integer(one) and types.is_unsigned_integer(other)
+        return pa.uint64() if unsigned else pa.int64()
     if _is_number(one) and _is_number(other):
         return pa.float64()
     if types.is_timestamp(one) and types.is_timestamp(other) and one.tz == other.tz:

@@ -70,7 +70,7 @@ class BlockLedger:
             if self._file is None:
                 path = self._root.path(self._folder, name)
                 self._root.filesystem.makedirs(self._root.path(self._folder), exist_ok=True)
-                self._file = open(path, "ab", buffering=0)
+                self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - open for as long as the run
             start = self._file.tell()
             self._file.write(line)
         self._remember(key, name, start, len(line))

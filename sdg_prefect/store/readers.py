@@ -50,12 +50,12 @@ def read_json_lines(found: Found, lines: IO[bytes], limit: int | None = None) ->
     numbers: list[int] = []
     count = 0
     for number, line in enumerate(lines, start=1):
-        text = line.removeprefix(BOM).strip() if number == 1 else line.strip()
+        text = (line.removeprefix(BOM) if number == 1 else line).rstrip()
         if not text:
             continue
         value = _parsed_line(text)
         if isinstance(value, tuple):
-            if not count and not broken and text.startswith(b"["):
+            if not count and not broken and text.lstrip().startswith(b"["):
                 raise found.problem("starts a JSON list, not JSON lines.", "Name the file .json, or write one object a line.")
             broken.append(Problem(*value, found.path, number))
             continue

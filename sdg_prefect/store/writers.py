@@ -24,6 +24,8 @@ Writer = Callable[["IO[bytes]", "Iterable[pa.Table]", "pa.Schema"], None]
 
 _PART_ROWS = 5_000
 """Rows of a row group, and rows that are Python values at one time."""
+_FILE_BYTES = 500_000_000
+"""Size of one file in an Arrow folder, about."""
 
 
 def write_file(kind: Format, stream: IO[bytes], tables: Iterable[pa.Table], schema: pa.Schema, compress: bool) -> int:
@@ -53,7 +55,8 @@ def write_folder(folder: Path, tables: Iterable[pa.Table], schema: pa.Schema) ->
         # datasets keeps what it computes under this name: it must be that of the rows, and of no others.
         fingerprint = hashlib.file_digest(content, partial(hashlib.blake2b, digest_size=8)).hexdigest()
     with pa.memory_map(str(gathered)) as mapped:
-        Dataset(pa.ipc.open_stream(mapped).read_all(), fingerprint=fingerprint).save_to_disk(folder)
+        rows = pa.ipc.open_stream(mapped).read_all()
+        Dataset(rows, fingerprint=fingerprint).save_to_disk(folder, num_shards=1 + rows.nbytes // _FILE_BYTES)
     gathered.unlink()
     return counted.rows
 
@@ -73,8 +76,6 @@ class _Counted:
 
 def _even_parts(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """Cut tables anew into parts of one size, so that what is written does not depend on the shards."""
-    import pyarrow as pa
-
     waiting: list[pa.Table] = []
     count = 0
     for table in tables:
@@ -85,18 +86,26 @@ def _even_parts(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
             count += taken.num_rows
             rest = rest.slice(taken.num_rows)
             if count == _PART_ROWS:
-                yield pa.concat_tables(waiting).combine_chunks()
+                yield _copied(waiting)
                 waiting, count = [], 0
     if waiting:
-        yield pa.concat_tables(waiting).combine_chunks()
+        yield _copied(waiting)
 
 
-def _write_json_lines(stream: IO[bytes], tables: Iterable[pa.Table], schema: pa.Schema) -> None:
+def _copied(parts: list[pa.Table]) -> pa.Table:
+    """Join parts into fresh memory: a slice carries traces of what it was cut from into Arrow files."""
+    import pyarrow as pa
+
+    joined = pa.concat_tables(parts)
+    return joined.take(pa.array(range(joined.num_rows), pa.int64())).combine_chunks()
+
+
+def _write_json_lines(stream: IO[bytes], tables: Iterable[pa.Table], _schema: pa.Schema) -> None:
     for table in tables:
         stream.write(b"".join(json_text(row).encode() + b"\n" for row in table.to_pylist()))
 
 
-def _write_json(stream: IO[bytes], tables: Iterable[pa.Table], schema: pa.Schema) -> None:
+def _write_json(stream: IO[bytes], tables: Iterable[pa.Table], _schema: pa.Schema) -> None:
     before = b"["
     for table in tables:
         for row in table.to_pylist():

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 from sdg_prefect.engine import server
 from sdg_prefect.engine.server_installed import BOUNDS, Bound
@@ -30,24 +31,25 @@ REQUIRED = {
 }
 
 
-@pytest.fixture
-def fresh_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[server.Server]:
+@pytest.fixture(scope="module")
+def fresh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Server]:
     """A managed server that began with nothing, and whose scheduler does not take its time."""
-    for name in [name for name in os.environ if name.startswith(("PREFECT_", "SDG_PREFECT_"))]:
-        monkeypatch.delenv(name)
-    with socket.socket() as probe:
+    with pytest.MonkeyPatch.context() as patch, socket.socket() as probe:
+        for name in [name for name in os.environ if name.startswith(("PREFECT_", "SDG_PREFECT_"))]:
+            patch.delenv(name)
         probe.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("SDG_PREFECT_SERVER_PORT", str(probe.getsockname()[1]))
-    monkeypatch.setenv("SDG_PREFECT_HOME", str(tmp_path))
-    monkeypatch.setenv("PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS", "2")
-    settings.cache_clear()
-    try:
-        started = server.begin()
-        server.wait_until_ready(started)
-        yield started
-    finally:
-        server.stop()
+        patch.setenv("SDG_PREFECT_SERVER_PORT", str(probe.getsockname()[1]))
+        probe.close()
+        patch.setenv("SDG_PREFECT_HOME", str(tmp_path_factory.mktemp("fresh")))
+        patch.setenv("PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS", "2")
         settings.cache_clear()
+        try:
+            started = server.begin()
+            server.wait_until_ready(started)
+            yield started
+        finally:
+            server.stop()
+            settings.cache_clear()
 
 
 @pytest.mark.parametrize("name", sorted(REQUIRED))
@@ -107,13 +109,31 @@ def test_the_scheduler_of_the_server_creates_runs(fresh_server: server.Server) -
     assert scheduled > 0, f"no run was scheduled in {seconds:.0f} seconds"
 
 
+@pytest.mark.xfail(
+    Version(version("fastapi")) >= Version("0.151"),
+    reason="from fastapi 0.151 on the server refuses null for what a client leaves open: 422 for most of its lists",
+    strict=True,
+)
+def test_a_client_need_not_say_what_it_leaves_open(fresh_server: server.Server) -> None:
+    assert asyncio.run(all_flow_runs(fresh_server.api_url)) >= 0
+
+
+async def all_flow_runs(api_url: str) -> int:
+    """Return how many flow runs there are, asked for as Prefect's own command line does."""
+    from prefect.client.orchestration import PrefectClient
+
+    async with PrefectClient(api_url) as client:
+        return len(await client.read_flow_runs())
+
+
 async def scheduled_runs(api_url: str, patience: float) -> tuple[int, float]:
     """Deploy a flow on an interval and return how many scheduled runs there are, as soon as there is one."""
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
-    from prefect.client.schemas.objects import StateType
+    from prefect.client.schemas.objects import FlowRun, StateType
     from prefect.client.schemas.schedules import IntervalSchedule
+    from prefect.client.schemas.sorting import FlowRunSort
 
     begun = time.monotonic()
     only_scheduled = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])))
@@ -121,8 +141,8 @@ async def scheduled_runs(api_url: str, patience: float) -> tuple[int, float]:
         schedule = DeploymentScheduleCreate(schedule=IntervalSchedule(interval=timedelta(minutes=1)))
         flow = await client.create_flow_from_name("scheduled")
         await client.create_deployment(flow, "every-minute", schedules=[schedule])
-        runs = []
+        runs: list[FlowRun] = []
         while not runs and time.monotonic() - begun < patience:
             await asyncio.sleep(1)
-            runs = await client.read_flow_runs(flow_run_filter=only_scheduled)
+            runs = await client.read_flow_runs(flow_run_filter=only_scheduled, sort=FlowRunSort.ID_DESC, limit=50)
     return len(runs), time.monotonic() - begun

@@ -170,7 +170,7 @@ def test_stop_ends_the_server(home: Path) -> None:
 
 @pytest.mark.parametrize("stale", ["another program", "a number that nothing has", "half a file"])
 def test_a_stale_address_is_discarded_and_its_process_left_alone(home: Path, stale: str) -> None:
-    with subprocess.Popen(["sleep", "60"]) as bystander:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
         pid = bystander.pid if stale == "another program" else 2**22 + 1
         text = json.dumps({"pid": pid, "port": free_port(), "started": "", "versions": {"prefect": "3.8.8"}})
         (home / "server.json").write_text(text[:20] if stale == "half a file" else text)
@@ -180,7 +180,6 @@ def test_a_stale_address_is_discarded_and_its_process_left_alone(home: Path, sta
         assert server.status() == started
         assert server.stop()
         assert bystander.poll() is None
-        bystander.kill()
 
 
 def test_a_server_of_another_prefect_is_replaced(home: Path) -> None:
@@ -201,10 +200,10 @@ def test_a_port_in_use_is_passed_over(home: Path) -> None:
     assert started.port > wanted
 
 
-def test_a_server_that_ends_while_it_starts_is_reported_with_its_last_words(home: Path) -> None:
+def test_a_server_that_cannot_start_is_reported_with_its_last_words(home: Path) -> None:
     for file in (home / "prefect").glob("prefect.db*"):
         file.write_text("This is not a database. " * 1000)
-    with pytest.raises(server.ServerError, match=r"ended while it started: .*file is not a database.*server\.log"):
+    with pytest.raises(server.ServerError, match=r"has ended: .*file is not a database.*server\.log"):
         server.wait_until_ready(server.begin())
 
 
@@ -318,9 +317,8 @@ def test_what_the_user_has_set_stays_but_for_what_a_run_needs(home: Path, monkey
 
 
 CHATTY_FLOW = """
-import logging
+import asyncio, logging, os
 from sdg_prefect.engine import server
-import os
 os.environ.update(server.client_environment(server.begin()))
 from prefect import flow, get_client, settings
 logging.getLogger("sdg_prefect").setLevel("INFO")
@@ -335,10 +333,9 @@ async def main():
     await APILogHandler.aflush()
     current = settings.get_current_settings()
     async with get_client() as client:
-        lines = [log.message for log in await client.read_logs()]
+        lines = [log.message for log in await client.read_logs(limit=50, offset=0)]
     print("a line of ours" in lines, current.server.ephemeral.enabled, current.home)
 
-import asyncio
 asyncio.run(main())
 """
 
@@ -349,5 +346,6 @@ def test_a_client_shows_its_lines_in_the_ui_and_not_on_the_console(home: Path, t
     run = in_another_process(CHATTY_FLOW, HOME=str(user), PREFECT_PROFILE="mine")
     output, errors = run.communicate(timeout=90)
     assert output.split("\n") == [f"True False {home / 'prefect'}", ""], errors
-    assert errors == ""
+    assert "INFO" not in errors
+    assert "a line of ours" not in errors
     assert list(user.iterdir()) == []

@@ -1,0 +1,55 @@
+# Everything here needs make and Python 3.11 or later, and a package index to install from. `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+QUICKSTART := examples/quickstart
+ROWS := out/quickstart.jsonl
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench clean
+
+help:  ## List these targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /:/' | awk -F: '{ printf "make %-7s %s\n", $$1, $$2 }'
+
+run: $(VENV)/.runtime  ## Run the quick start to the end, then say where its rows and the Prefect UI are
+	$(BIN)/python -m sdg_prefect run $(QUICKSTART)/flow.yaml --input $(QUICKSTART)/seeds.jsonl --output $(ROWS)
+	@echo "Rows:       $(ROWS)"
+	@if [ -n "$$PREFECT_API_URL" ]; then echo "Prefect:    $$PREFECT_API_URL"; \
+	else echo "Prefect UI: $$($(BIN)/python -m sdg_prefect server status)"; fi
+
+test: $(VENV)/.dev  ## Run all tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev  ## Lint, check types and check the layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev  ## Run the benchmarks and print their ratios
+	$(BIN)/python -m pytest tests/benchmarks -s
+
+clean:  ## Remove the environment and all caches; rows in out/ and the store in .sdg/ stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+# The stamps stand for finished steps, so that a step that was interrupted is done again.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or later is needed, and '$(PYTHON)' is: $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Name another one, such as: make run PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.made pyproject.toml
+	@echo "Installing the package into $(VENV); the first time this takes a few minutes."
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made pyproject.toml
+	@echo "Installing the package and its development tools into $(VENV); the first time this takes a few minutes."
+	$(PIP) -e '.[dev]'
+	@touch $(VENV)/.runtime $@

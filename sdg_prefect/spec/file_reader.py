@@ -1,0 +1,183 @@
+"""Reads one flow file of any of the three roots, and the flow files that it includes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+from typing import Any
+
+from sdg_prefect.blocks.files import FlowFiles, shown_path
+from sdg_prefect.blocks.structure import PipelineBlock
+from sdg_prefect.errors import Problem, did_you_mean
+from sdg_prefect.spec.flow import FlowSpec, Item, PipelineSpec, Place
+from sdg_prefect.spec.items import read_item
+from sdg_prefect.spec.overrides import Overrides
+from sdg_prefect.spec.positions import Path, read_file
+from sdg_prefect.spec.roots import PIPELINE_KEYS, ROOT_KEYS, read_endpoints, read_root_values
+from sdg_prefect.spec.wording import shown_value
+
+
+class FileReader:
+    """Reads one flow file; nested files get a reader of their own."""
+
+    def __init__(self, path: FilePath, problems: list[Problem], overrides: Overrides, above: tuple[FilePath, ...]) -> None:
+        self.path = path
+        self.problems = problems
+        self.overrides = overrides
+        self.files = FlowFiles(path.parent, problems)
+        self._above = above
+        self._names: dict[str, int] = {}
+        self.document = read_file(path, "flow file")
+        problems.extend(self.document.problems)
+
+    def report(self, message: str, hint: str = "", *path: str | int) -> None:
+        """Keep a problem of this file, unless it comes of a value that is not there."""
+        if path not in self.document.unset:
+            self.problems.append(self.document.problem(message, hint, *path))
+
+    def warn(self, message: str, hint: str = "", *path: str | int) -> None:
+        """Keep a warning about this file."""
+        self.problems.append(self.document.problem(message, hint, *path, warning=True))
+
+    def unique_name(self, name: str) -> str:
+        """Return a name that no other item of the pipeline has."""
+        self._names[name] = self._names.get(name, 0) + 1
+        return name if self._names[name] == 1 else self.unique_name(f"{name}_{self._names[name]}")
+
+    def flow(self) -> FlowSpec | None:
+        """Read the file as a flow; None where its root is unusable, which is then reported."""
+        data = self.document.data
+        if self.document.is_unreadable:
+            return None
+        if isinstance(data, list):
+            return FlowSpec(self._default_name, self.document.file, (self._pipeline(self._default_name, data, ()),))
+        if not isinstance(data, dict):
+            found = "the file is empty; " if data is None else ""
+            self.report(f"{found}a flow is a list of blocks, or a mapping with 'blocks' or 'pipelines'.")
+            return None
+        return self._mapping(data)
+
+    @property
+    def _default_name(self) -> str:
+        path = self.path.resolve()
+        return path.parent.name if path.stem == "flow" and path.parent.name else path.stem
+
+    def _mapping(self, data: dict[str, Any]) -> FlowSpec | None:
+        if {"system", "generation"} & set(data):
+            self.report("this is a prompt file, not a flow.", "Name the flow whose block uses it.")
+            return None
+        meant = self._unknown_keys(data, ROOT_KEYS, "a flow", ())
+        if not {"blocks", "pipelines"} & {*data, *meant}:
+            self.report("a flow has 'blocks' or 'pipelines', and this has neither.")
+        if "blocks" in data and "pipelines" in data:
+            self.report("a flow has 'blocks' or 'pipelines', not both.", "", "pipelines")
+        values = read_root_values(self, data, self._default_name)
+        if "pipelines" in data:
+            pipelines = self._pipelines(data["pipelines"])
+        elif "blocks" in data:
+            pipelines = (self._pipeline(values.name, data["blocks"], ("blocks",)),)
+        else:
+            pipelines = (self._unread(values.name, ()),)
+        models = read_endpoints(self.document, data.get("models"), ("models",), self.problems)
+        return FlowSpec(
+            name=values.name,
+            file=self.document.file,
+            pipelines=pipelines,
+            models=models,
+            inputs=values.inputs,
+            output_columns=values.output_columns,
+            keep_inputs=values.keep_inputs,
+            max_reject_rate=values.max_reject_rate,
+            description=values.description,
+            lines=values.lines,
+        )
+
+    def _unknown_keys(self, data: dict[Any, Any], known: Sequence[str], what: str, path: Path) -> set[str]:
+        """Report keys that a mapping does not have, and return those that were probably meant."""
+        meant = set()
+        for key in data:
+            if key not in known:
+                hint = did_you_mean(str(key), known)
+                meant |= {name for name in known if hint == f"Did you mean '{name}'?"}
+                self.report(f"unknown key '{key}' of {what}.", hint, *path, key)
+        return meant
+
+    def _unread(self, name: str, path: Path) -> PipelineSpec:
+        """Return a pipeline that stands for one that cannot be read."""
+        place = Place(self.document.file, self.document.line(*path))
+        return PipelineSpec(name, (Item("", place),), place)
+
+    def _pipelines(self, raw: Any) -> tuple[PipelineSpec, ...]:
+        if not isinstance(raw, list) or not raw:
+            self.report("'pipelines' has to be a list with at least one pipeline.", "", "pipelines")
+            return (self._unread("", ("pipelines",)),)
+        return tuple(self._one_of_many(entry, ("pipelines", index)) for index, entry in enumerate(raw))
+
+    def _one_of_many(self, raw: Any, path: Path) -> PipelineSpec:
+        if not isinstance(raw, dict):
+            self.report(
+                f"a pipeline has to be a mapping with 'name' and 'blocks' or 'flow', not {shown_value(raw)}.", "", *path
+            )
+            return self._unread("", path)
+        meant = self._unknown_keys(raw, PIPELINE_KEYS, "a pipeline", path)
+        name = raw.get("name")
+        if not isinstance(name, (str, type(None))):
+            self.report(f"'name' of a pipeline has to be text, not {shown_value(name)}.", "", *path, "name")
+        if ("blocks" in raw) == ("flow" in raw):
+            if not {"blocks", "flow"} & meant:
+                what = "not both" if "blocks" in raw else "and this has neither"
+                self.report(f"a pipeline has 'blocks' or 'flow', {what}.", "", *path)
+            return self._unread(str(name), path)
+        if "flow" in raw:
+            return self._included(name, raw["flow"], (*path, "flow"))
+        return self._pipeline(str(name or f"pipeline_{int(path[-1]) + 1}"), raw["blocks"], (*path, "blocks"))
+
+    def nested_pipeline(self, block: PipelineBlock, config: Path) -> PipelineSpec:
+        """Read what a ``PipelineBlock`` names or holds."""
+        if (block.flow is None) == (block.blocks is None):
+            what = "not both" if block.flow is not None else "and this has neither"
+            self.report(f"block '{block.block_name}': a PipelineBlock has 'flow' or 'blocks', {what}.", "", *config)
+            return self._unread(block.block_name, config)
+        if block.flow is not None:
+            return self._included(block.block_name, block.flow, (*config, "flow"))
+        return self._pipeline(block.block_name, list(block.blocks or ()), (*config, "blocks"))
+
+    def _pipeline(self, name: str, raw: Any, path: Path) -> PipelineSpec:
+        if not isinstance(raw, list) or not raw:
+            found = "" if raw is None or raw == [] else f", not {shown_value(raw)}"
+            self.report(f"a pipeline needs a list of at least one block{found}.", "", *path)
+            return self._unread(name, path)
+        outer, self._names = self._names, {}
+        items = tuple(read_item(self, entry, (*path, index)) for index, entry in enumerate(raw))
+        self._names = outer
+        return PipelineSpec(name, items, Place(self.document.file, self.document.line(*path)))
+
+    def _included(self, name: Any, flow: Any, path: Path) -> PipelineSpec:
+        """Read another flow file as a pipeline; one that includes itself is a problem."""
+        unread = self._unread(str(name), path)
+        if not isinstance(flow, str):
+            self.report(f"'flow' has to be the path of a flow file, not {shown_value(flow)}.", "", *path)
+            return unread
+        try:
+            found = self.files.find(flow).resolve()
+        except ValueError as error:
+            self.report(str(error), "", *path)
+            return unread
+        chain = (*self._above, self.path.resolve())
+        if found in chain:
+            circle = " → ".join(shown_path(file) for file in (*chain[chain.index(found) :], found))
+            self.report(f"pipelines go in a circle: {circle}.", "A flow cannot include itself.", *path)
+            return unread
+        inner = FileReader(found, self.problems, self.overrides, chain).flow()
+        if inner is None:
+            return unread
+        return _as_pipeline(inner, str(name or inner.name), Place(self.document.file, self.document.line(*path)))
+
+
+def _as_pipeline(flow: FlowSpec, name: str, place: Place) -> PipelineSpec:
+    """Make a pipeline of an included flow; a workflow becomes a chain of nested pipelines."""
+    if len(flow.pipelines) == 1:
+        items = flow.pipelines[0].items
+    else:
+        items = tuple(Item(inner.name, inner.place, pipeline=inner) for inner in flow.pipelines)
+    return PipelineSpec(name, items, place, None if flow.keep_inputs else flow.output_columns)
