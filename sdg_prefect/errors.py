@@ -40,6 +40,8 @@ class SdgError(Exception):
     """The root of everything that sdg_prefect raises on purpose: a message for people and a hint."""
 
     exit_code = 1
+    report: Any = None
+    """The report of the run that the error ended, where there was one."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -73,6 +75,10 @@ class InputError(FlowError):
 
 class EndpointError(SdgError):
     """The endpoint cannot serve this run at all: gone, wrong key, no quota, unknown model."""
+
+    def again(self) -> EndpointError:
+        """Return the same error anew, so that its trace does not grow with each call that it stops."""
+        return EndpointError(self.message, self.hint)
 
 
 class TransientError(SdgError):

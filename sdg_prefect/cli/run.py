@@ -57,7 +57,7 @@ def run(
     )
     if input_ is None:
         raise FlowError("there are no seeds.", "Name them with --input FILE.")
-    outcome = _watched(asked)
+    outcome = _watched(asked, prints_json=json_)
     if json_:
         print(json.dumps(outcome.report.to_json(), ensure_ascii=False), flush=True)
     elif output is None:
@@ -65,7 +65,7 @@ def run(
     sys.exit(0 if outcome.is_success else 1)
 
 
-def _watched(asked: RunOptions) -> Outcome:
+def _watched(asked: RunOptions, *, prints_json: bool) -> Outcome:
     """Run, and show it; on the terminal as bars, elsewhere as lines."""
     from sdg_prefect.cli.progress import watch
     from sdg_prefect.engine.start import run as start
@@ -77,8 +77,10 @@ def _watched(asked: RunOptions) -> Outcome:
             watcher.say("interrupted. What was received is kept; the same command goes on from here.")
             sys.exit(130)
         except SdgError as error:
-            if not isinstance(error, FlowError):
+            if error.report is not None:
                 watcher.say("failed. What was received is kept; the same command goes on from here.")
+                if prints_json:
+                    print(json.dumps(error.report.to_json(), ensure_ascii=False), flush=True)
             raise
     watcher.end(outcome.report)
     return outcome

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 
-from sdg_prefect.engine.walking import SERVER_LOST
+from sdg_prefect.engine.flows import SERVER_LOST
 from sdg_prefect.plan.plan import Plan
 from sdg_prefect.report.rendering import report_markdown
 from sdg_prefect.report.run_report import RunReport

@@ -79,7 +79,9 @@ def look_ahead(plan: Plan, options: RunOptions) -> Outlook:
     size = options.shard_size or choose_shard_size(seeds.num_rows, len(plan.steps()))
     outlook = Outlook(seeds.num_rows, size)
     parts = [seeds.slice(start, length) for start, length in cut(seeds.num_rows, size)]
-    refs: list[DatasetRef] | None = [DatasetRef(uri="", rows=part.num_rows, fingerprint=fingerprint(part), columns=()) for part in parts]
+    refs: list[DatasetRef] | None = [
+        DatasetRef(uri="", rows=part.num_rows, fingerprint=fingerprint(part), columns=()) for part in parts
+    ]
     for pipeline in plan.pipelines:
         refs = _walk(root, pipeline, refs, outlook)
     return outlook

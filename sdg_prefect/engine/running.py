@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sdg_prefect.engine.artifacts import show_plan, show_report, show_rows
+from sdg_prefect.engine.flows import as_flow
 from sdg_prefect.engine.live import Live
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.results import StoreResults
-from sdg_prefect.engine.walking import Shard, Walk, as_flow
+from sdg_prefect.engine.walking import Shard, Walk
 from sdg_prefect.errors import SdgError
 from sdg_prefect.models.connecting import connect
 from sdg_prefect.models.endpoint import Endpoint
@@ -114,7 +115,11 @@ class Run:
             await asyncio.to_thread(self._write, shards)
         except (SdgError, asyncio.CancelledError) as error:
             await self._keep_rejects(walk)
-            self._keep(self.report("interrupted" if isinstance(error, asyncio.CancelledError) else "failed", str(error)))
+            report = self.report("interrupted" if isinstance(error, asyncio.CancelledError) else "failed", str(error))
+            self._keep(report)
+            if isinstance(error, SdgError):
+                error.report = report
+                await show_report(report)
             raise
         self.task_runs = walk.task_runs
         await self._keep_rejects(walk)

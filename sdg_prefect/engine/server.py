@@ -160,6 +160,8 @@ def is_answering(server: Server, timeout: float = _TRY_SECONDS) -> bool:
 
 def _named(api_url: str) -> Server:
     """Return the server that PREFECT_API_URL names, if it answers and lets us in."""
+    if not api_url.startswith(("http://", "https://")):
+        raise ServerError(f"PREFECT_API_URL is {api_url}, which is no address.", "It begins with http:// or https://.")
     server = Server(api_url, os.environ.get("PREFECT_UI_URL") or _ui_url(api_url), is_managed=False)
     reason: Exception | str = ""
     for attempt in range(_TRIES):
@@ -200,7 +202,8 @@ def _ask_health(server: Server, timeout: float) -> _Health:
     # The managed server is on this machine, which a proxy cannot reach.
     opener = build_opener(ProxyHandler({})) if server.is_managed else build_opener()
     try:
-        answer = opener.open(Request(f"{server.api_url}/health", headers=headers), timeout=timeout)
+        # Only http and https come here.
+        answer = opener.open(Request(f"{server.api_url}/health", headers=headers), timeout=timeout)  # noqa: S310
     except HTTPError as error:
         answer = error
     with answer:

@@ -83,7 +83,7 @@ def client_environment(server: Server) -> dict[str, str]:
     chosen = {name: value for name, value in _CLIENT_DEFAULTS.items() if name not in os.environ}
     if "PREFECT_LOGGING_LEVEL" not in os.environ and "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL" not in os.environ:
         # The handler's level rather than the logger's: the UI still gets the lines that the console does not.
-        chosen["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "WARNING"
+        chosen["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
     chosen["PREFECT_LOGGING_EXTRA_LOGGERS"] = _joined("PREFECT_LOGGING_EXTRA_LOGGERS", ("sdg_prefect",))
     fixed = {**_CLIENT_FIXED, "PREFECT_API_URL": server.api_url}
     if server.is_managed:

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-import httpx
-from prefect import Flow, Task
-from prefect.exceptions import PrefectHTTPStatusError
+from prefect import Task
 from prefect.utilities.annotations import quote
 
-from sdg_prefect.engine.live import Live, ShardContext, logger
+from sdg_prefect.engine.flows import as_flow
+from sdg_prefect.engine.live import Live, ShardContext
 from sdg_prefect.engine.results import StoreResults
 from sdg_prefect.engine.tasks import Job, make_task
 from sdg_prefect.plan.plan import PipelinePlan, Step
 from sdg_prefect.report.run_report import BlockTally
-from sdg_prefect.settings import settings
 from sdg_prefect.store.checkpoints import Checkpoint, checkpoint_folder
 from sdg_prefect.store.shards import DatasetRef
 
 _SHARDS_IN_FLIGHT = 64
 
 T = TypeVar("T")
-
-SERVER_LOST = (httpx.TransportError, PrefectHTTPStatusError)
-"""What Prefect's client raises when its server is gone or broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,33 +167,3 @@ async def _all(jobs: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     for failure in sorted(failures, key=lambda failure: isinstance(failure, asyncio.CancelledError)):
         raise failure
     return results  # type: ignore[return-value]
-
-
-async def as_flow(name: str, run_name: str, body: Callable[[], Coroutine[Any, Any, Any]], flow_run_ids: list[str]) -> Any:
-    """Run a body as a Prefect flow run; if the server is lost, the body still runs, and once only."""
-    from prefect.context import FlowRunContext
-
-    outcome: list[Any] = []
-    began = False
-
-    async def run() -> None:
-        nonlocal began
-        began = True
-        context = FlowRunContext.get()
-        if context is not None and context.flow_run is not None:
-            flow_run_ids.append(str(context.flow_run.id))
-        outcome.append(await body())
-
-    # Without a storage of its own each flow asks the server for the default one, though nothing is kept in it.
-    flow: Flow[Any, Any] = Flow(
-        fn=run, name=name, flow_run_name=run_name, validate_parameters=False, persist_result=False, result_storage=settings().home
-    )
-    try:
-        await cast("Awaitable[Any]", flow())
-    except SERVER_LOST as error:
-        if began and not outcome:
-            raise
-        logger.warning("Prefect's server does not answer (%s); the run goes on, its view may lack parts", type(error).__name__)
-        if not began:
-            return await body()
-    return outcome[0]

@@ -116,7 +116,7 @@ class Gateway:
                     line.dead = EndpointError(
                         f"model '{request.model_id}' ({line.endpoint.model}): {verdict.error}: {error.message}", verdict.hint
                     )
-                    raise line.dead from error
+                    raise line.dead.again() from None
                 if verdict.reach is Reach.ROW or attempt >= self._settings.call_attempts:
                     return Failure(verdict.error, error.message, verdict.reach is Reach.CALL, attempt)
                 await self._wait(line, attempt, error)
@@ -134,7 +134,7 @@ class Gateway:
         """Hold one of the endpoint's slots, once it is ready and not asking for rest."""
         async with line.slots:
             if line.dead is not None:
-                raise line.dead
+                raise line.dead.again()
             if (rest := line.resting_until - time.monotonic()) > 0:
                 await asyncio.sleep(rest)
             client = line.client or await self._open(line)
@@ -148,7 +148,7 @@ class Gateway:
         """Look at the endpoint and make its client, once."""
         async with line.opened:
             if line.dead is not None:
-                raise line.dead
+                raise line.dead.again()
             if line.client is None:
                 try:
                     await check_endpoint(line.endpoint)

@@ -49,7 +49,7 @@ async def _ask_for_models(endpoint: Endpoint, base: str) -> None:
                 raise EndpointError(
                     f"endpoint {base} does not answer ({type(error).__name__}).",
                     "Check the address and that the server is up; the same command goes on from here.",
-                ) from error
+                ) from None
             await asyncio.sleep(_PAUSE * attempt)
     if status in (401, 403):
         where = endpoint.api_key_env or "OPENAI_API_KEY"

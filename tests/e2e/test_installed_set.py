@@ -22,7 +22,7 @@ from sdg_prefect.engine import server
 from sdg_prefect.engine.server_installed import BOUNDS, Bound
 from sdg_prefect.settings import settings
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 ROOT = Path(__file__).parents[2]
 REQUIRED = {

@@ -22,7 +22,7 @@ import pytest
 from sdg_prefect.engine import server
 from sdg_prefect.settings import settings
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).parents[2]
 BEGIN = "from sdg_prefect.engine import server; print(server.begin().pid, flush=True)"
@@ -293,6 +293,12 @@ def test_a_named_server_that_cannot_be_used_says_why(
         monkeypatch.setenv("PREFECT_API_URL", api_url)
         with pytest.raises(server.ServerError, match=said):
             server.begin()
+
+
+def test_a_name_that_is_no_address_is_reported(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "prefect.example.com/api")
+    with pytest.raises(server.ServerError, match="begins with http"):
+        server.begin()
 
 
 def test_what_the_user_has_set_stays_but_for_what_a_run_needs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,69 @@
+"""Flow runs made as the run goes: one for the YAML file, one for each pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar, cast
+
+import httpx
+from prefect import Flow
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.states import Failed
+
+from sdg_prefect.engine.live import logger
+from sdg_prefect.errors import SdgError
+from sdg_prefect.settings import settings
+
+T = TypeVar("T")
+
+SERVER_LOST = (httpx.TransportError, PrefectHTTPStatusError)
+"""What Prefect's client raises when its server is gone or broken."""
+
+
+async def as_flow(name: str, run_name: str, body: Callable[[], Coroutine[Any, Any, T]], flow_run_ids: list[str]) -> T:
+    """Run a body as a Prefect flow run. If the server is lost, the body still runs, and once only.
+
+    Args:
+        name: Name of the flow.
+        run_name: Name of the run.
+        body: What to run.
+        flow_run_ids: Gets the id of the flow run.
+    """
+    outcome: list[T] = []
+    failure: SdgError | None = None
+    began = False
+
+    async def run() -> State[Any] | None:
+        nonlocal began, failure
+        began = True
+        context = FlowRunContext.get()
+        if context is not None and context.flow_run is not None:
+            flow_run_ids.append(str(context.flow_run.id))
+        try:
+            outcome.append(await body())
+        except SdgError as error:
+            # Handed to Prefect as a state, not as an exception: its log gets the message, not a trace.
+            failure = error
+            return Failed(message=str(error))
+        return None
+
+    # Without a storage of its own each flow asks the server for the default one, though nothing is kept in it.
+    flow: Flow[Any, Any] = Flow(
+        fn=run, name=name, flow_run_name=run_name, validate_parameters=False, persist_result=False, result_storage=settings().home
+    )
+    try:
+        state = await cast("Awaitable[State[Any]]", flow(return_state=True))
+    except SERVER_LOST as error:
+        if began and not outcome and failure is None:
+            raise
+        logger.warning("Prefect's server does not answer (%s); the run goes on, its view may lack parts", type(error).__name__)
+        if not began:
+            return await body()
+    else:
+        if failure is None and not outcome:
+            await state.aresult()
+    if failure is not None:
+        raise failure
+    return outcome[0]

@@ -1,0 +1,304 @@
+"""What the documents say is so: links lead somewhere, commands parse, flows are right, code runs, tables are complete."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import typer
+import yaml
+
+from sdg_prefect import generate
+from sdg_prefect.blocks import block_names, find_block
+from sdg_prefect.cli.app import app
+from sdg_prefect.engine.options import RunOptions
+from sdg_prefect.engine.preparing import prepare
+from sdg_prefect.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+OTHERS = {"golden", "build", "dist", "out", "node_modules"}
+
+_FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```\s*$", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+_INLINE = re.compile(r"`(?P<code>[^`]+)`")
+_COMMAND = re.compile(r"^(?:\S*python3?(?:\.\d+)? -m sdg_prefect|sdg-prefect)(?: |$)")
+_PLACE = re.compile(r"(?<![\w.:/}$~])/(?!data\b)[A-Za-z][\w.-]*/[\w.-]+")
+_ADVERTISING = re.compile(
+    r"\b(blazing\w*|cutting[- ]edge|effortless\w*|game[- ]chang\w+|leverag\w+|next[- ]generation|powerful|revolution\w+|robust"
+    r"|seamless\w*|simply|state[- ]of[- ]the[- ]art|supercharg\w+|unleash\w*|world[- ]class)\b",
+    re.IGNORECASE,
+)
+_UNFINISHED = re.compile(r"\b(TODO|FIXME|TBD|XXX|coming soon|lorem ipsum)\b")
+
+
+@dataclass(frozen=True)
+class Fence:
+    """A block of code in a document."""
+
+    language: str
+    file: str
+    """The file that it is, where its first line names one."""
+    text: str
+
+
+def _documents() -> list[Path]:
+    found = (path.relative_to(ROOT) for path in ROOT.rglob("*.md"))
+    return sorted(path for path in found if not any(part.startswith(".") or part in OTHERS for part in path.parts))
+
+
+DOCUMENTS = [pytest.param(path, id=str(path)) for path in _documents()]
+
+
+def _text(document: Path | str) -> str:
+    return (ROOT / document).read_text("utf-8")
+
+
+def _fences(document: Path | str) -> list[Fence]:
+    made = []
+    for match in _FENCE.finditer(_text(document)):
+        language, _, file = match["info"].strip().partition(" ")
+        made.append(Fence(language, file.strip(), match["text"]))
+    return made
+
+
+def _write_files(document: Path | str, folder: Path) -> list[Path]:
+    """Write the code of a document that names its file; parts of the same file one after another."""
+    written: dict[Path, str] = {}
+    for fence in _fences(document):
+        if fence.file:
+            path = folder / fence.file
+            written[path] = f"{written[path]}\n\n{fence.text}" if path in written else fence.text
+    for path, text in written.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    return list(written)
+
+
+def _is_flow(path: Path) -> bool:
+    data = yaml.safe_load(path.read_text("utf-8")) if path.suffix == ".yaml" else None
+    if isinstance(data, list):
+        return "block_type" in data[0]
+    return isinstance(data, dict) and bool({"blocks", "pipelines"} & set(data))
+
+
+def _command_lines(document: Path | str) -> Iterator[list[str]]:
+    """Find whole commands in the shell code of a document."""
+    for fence in _fences(document):
+        if fence.language in ("sh", "bash", "shell", "console"):
+            for line in fence.text.replace("\\\n", " ").splitlines():
+                words = line.strip().removeprefix("$ ")
+                words = re.sub(r"^.*\$\(([^)]*)\).*$", r"\1", words)
+                if _COMMAND.match(words):
+                    yield _arguments(words)
+
+
+def _mentions(document: Path | str) -> Iterator[list[str]]:
+    """Find commands in the sentences of a document; they may leave out arguments."""
+    for match in _INLINE.finditer(_FENCE.sub("", _text(document))):
+        words = " ".join(match["code"].split())
+        if _COMMAND.match(words):
+            yield _arguments(words)
+
+
+def _arguments(words: str) -> list[str]:
+    return shlex.split(_COMMAND.sub("", words), comments=True)
+
+
+def _find_command(arguments: list[str]) -> tuple[Any, list[str]]:
+    """Return the command that arguments begin with, and the rest of them."""
+    command: Any = typer.main.get_command(app)
+    rest = list(arguments)
+    while rest and not rest[0].startswith("-") and hasattr(command, "commands"):
+        name = rest.pop(0)
+        assert name in command.commands, f"there is no command '{name}'"
+        command = command.commands[name]
+    return command, rest
+
+
+def _options(command: Any) -> set[str]:
+    return {"--help", "-h", *(option for parameter in command.params for option in parameter.opts if option.startswith("-"))}
+
+
+def _slug(heading: str) -> str:
+    """Return the anchor that GitHub gives to a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_inside_the_project_leads_somewhere(document: Path) -> None:
+    broken = []
+    for match in _LINK.finditer(_FENCE.sub("", _text(document))):
+        target, _, anchor = match["target"].partition("#")
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        file = (ROOT / document).parent / target if target else ROOT / document
+        headings = (
+            re.findall(r"^#+ (.*)$", file.read_text("utf-8"), re.MULTILINE) if file.suffix == ".md" and file.is_file() else []
+        )
+        if not file.exists() or (anchor and anchor not in map(_slug, headings)):
+            broken.append(match["target"])
+    assert not broken
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_line_in_a_document_is_understood(document: Path) -> None:
+    for arguments in _command_lines(document):
+        command, rest = _find_command(arguments)
+        if "--help" not in rest:
+            command.make_context("sdg-prefect", list(rest))
+        for word in rest:
+            if word.startswith(("examples/", "flows/", "deployments/")):
+                assert (ROOT / word).exists(), word
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_in_a_sentence_is_there_with_its_options(document: Path) -> None:
+    for arguments in _mentions(document):
+        command, rest = _find_command(arguments)
+        unknown = {word.partition("=")[0] for word in rest if word.startswith("-")} - _options(command)
+        assert not unknown, arguments
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_flow_in_a_document_is_right(document: Path, tmp_path: Path) -> None:
+    seeds = tmp_path / "seeds.jsonl"
+    for file in _write_files(document, tmp_path):
+        if _is_flow(file):
+            asked = RunOptions(flow=file, input=str(seeds) if seeds.exists() else None)
+            assert prepare(asked, needs_endpoints=False).plan.warnings == ()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_all_code_in_a_document_can_be_read(document: Path) -> None:
+    for fence in _fences(document):
+        if fence.language == "yaml":
+            yaml.safe_load(fence.text)
+        elif fence.language in ("json", "jsonl"):
+            assert [json.loads(line) for line in fence.text.splitlines() if line]
+        elif fence.language == "python":
+            compile(fence.text, str(document), "exec")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_document_is_finished_and_names_no_place_of_a_single_machine(document: Path) -> None:
+    text = _text(document)
+    places = [match[0] for match in _PLACE.finditer(_LINK.sub("", re.sub(r"\S+://\S+", "", text)))]
+    assert not places
+    assert not _UNFINISHED.findall(text)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_document_does_not_advertise(document: Path) -> None:
+    assert not _ADVERTISING.findall(_text(document))
+
+
+@pytest.mark.e2e
+def test_the_first_flow_of_the_readme_has_fifteen_lines_and_runs(tmp_path: Path) -> None:
+    files = [file for file in _write_files("README.md", tmp_path) if file.name in ("flow.yaml", "prompt.yaml", "seeds.jsonl")]
+    assert sum(len(file.read_text("utf-8").splitlines()) for file in files) == 15
+    rows = generate(tmp_path / "flow.yaml", str(tmp_path / "seeds.jsonl"), storage=tmp_path / "store")
+    assert rows.num_rows == 1
+    assert rows.column_names == ["text", "question", "answer"]
+    assert all(rows[0].values())
+
+
+def test_the_blocks_of_the_guide_keep_to_the_standards(tmp_path: Path) -> None:
+    _write_files("docs/custom-blocks.md", tmp_path)
+    _write_files("README.md", tmp_path)
+    more = [
+        "from my_blocks import ShortenBlock",
+        "from word_count import WordCount",
+        "from old_blocks import AddLengthBlock",
+        "from sdg_prefect.blocks import find_block",
+        "from sdg_prefect.testing import check_block, run_block",
+        "",
+        "ROWS = [{'text': 'one two three'}, {'text': ''}, {'text': 'four'}]",
+        "",
+        "def test_shorten():",
+        "    assert check_block(ShortenBlock(block_name='b', column='text', words=2), ROWS, elsewhere=False) == []",
+        "",
+        "def test_count():",
+        "    assert check_block(WordCount(block_name='b', column='text'), ROWS, elsewhere=False) == []",
+        "",
+        "def test_old():",
+        "    made = run_block(find_block('AddLengthBlock')(block_name='b', column='text'), ROWS)",
+        "    assert [row['length'] for row in made.rows] == [13, 0, 4]",
+    ]
+    (tmp_path / "test_more_blocks.py").write_text("\n".join(more), "utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\n", "utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "5 passed" in done.stdout
+
+
+def test_the_readme_names_every_command_and_every_option_of_run() -> None:
+    readme = _text("README.md")
+    root: Any = typer.main.get_command(app)
+    table = readme.partition("\n## Commands\n")[2].partition("\n## ")[0]
+    assert [name for name in root.commands if f"`{name}" not in table] == []
+    options = _options(root.commands["run"]) - {"--help", "-h", "-i", "-o"}
+    assert [option for option in sorted(options) if option not in table] == []
+
+
+def test_the_readme_names_every_setting_with_its_default() -> None:
+    table = _text("README.md").partition("\n## Environment variables\n")[2].partition("\n## ")[0]
+    said = dict(re.findall(r"^\| `(SDG_PREFECT_\w+)` \|.*\| (.+?) \|$", table, re.MULTILINE))
+    assert set(said) == {f"SDG_PREFECT_{name.upper()}" for name in Settings.model_fields}
+    for name, field in Settings.model_fields.items():
+        if field.default_factory is None:
+            default = said[f"SDG_PREFECT_{name.upper()}"].strip("`")
+            assert default == (f"{field.default:g}" if isinstance(field.default, float) else str(field.default))
+
+
+def test_the_reference_describes_every_block_and_every_field() -> None:
+    sections = dict(re.findall(r"^### (\w+)\n(.*?)(?=^##|\Z)", _text("docs/blocks.md"), re.DOTALL | re.MULTILINE))
+    classes = {name: cls for name in block_names() if (cls := find_block(name)) and cls.__module__.startswith("sdg_prefect.")}
+    assert set(sections) == set(classes)
+    missing = []
+    for name, cls in classes.items():
+        borrowed = re.findall(r"fields of `(\w+)`", sections[name])
+        described = "".join(sections[one] for one in (name, *borrowed))
+        own = set(cls.model_fields) - {"block_name", "gen_kwargs"}
+        missing += [f"{name}.{field}" for field in sorted(own) if f"`{field}`" not in described]
+    assert missing == []
+
+
+def test_hooks_run_the_commands_of_make_check() -> None:
+    recipe = re.search(r"^check:.*\n((?:\t.*\n)+)", _text("Makefile"), re.MULTILINE)
+    assert recipe is not None
+    checks = [line.strip().replace("$(BIN)/", "") for line in recipe[1].splitlines()]
+    hooks = yaml.safe_load(_text(".pre-commit-config.yaml"))["repos"][0]["hooks"]
+    assert [hook["entry"].removeprefix(".venv/bin/") for hook in hooks] == checks
+
+
+@pytest.mark.parametrize(
+    "deployment", yaml.safe_load(_text("deployments/prefect.yaml"))["deployments"], ids=lambda one: str(one["name"])
+)
+def test_a_deployment_names_a_flow_that_is_there_with_parameters_that_it_has(deployment: dict[str, Any]) -> None:
+    module, _, name = deployment["entrypoint"].rpartition(".")
+    flow = getattr(importlib.import_module(module), name)
+    parameters = inspect.signature(flow.fn).parameters
+    given = deployment["parameters"]
+    assert set(given) <= set(parameters)
+    assert {key for key, parameter in parameters.items() if parameter.default is parameter.empty} <= set(given)
+    assert (ROOT / given["flow"]).is_file()
+    assert (ROOT / given["input"]).is_file()
+    readme = _text("deployments/README.md")
+    assert f"'{flow.name}/{deployment['name']}'" in readme
+    assert [key for key in parameters if f"`{key}`" not in readme] == []
+
+
+def test_the_picture_is_well_formed() -> None:
+    assert ElementTree.parse(ROOT / "docs/way-of-the-data.svg").getroot().tag.endswith("svg")
