@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from sdg_prefect.blocks.base import Block, Columns, Need
     from sdg_prefect.blocks.context import Context
     from sdg_prefect.blocks.registry import block
+    from sdg_prefect.engine.deployable import run_flow_file
     from sdg_prefect.errors import FlowError, InputError, SdgError
 
 __version__ = "0.1.0"
 
-__all__ = ["Block", "Columns", "Context", "FlowError", "InputError", "Need", "SdgError", "block", "generate"]
+__all__ = ["Block", "Columns", "Context", "FlowError", "InputError", "Need", "SdgError", "block", "generate", "run_flow_file"]
 
 _HOMES = {
     "Block": "sdg_prefect.blocks.base",
@@ -26,6 +27,7 @@ _HOMES = {
     "SdgError": "sdg_prefect.errors",
     "block": "sdg_prefect.blocks.registry",
     "generate": "sdg_prefect.api",
+    "run_flow_file": "sdg_prefect.engine.deployable",
 }
 
 

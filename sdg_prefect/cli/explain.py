@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sdg_prefect.cli import options as opt
+from sdg_prefect.cli.console import say
 from sdg_prefect.cli.own_blocks import load_own_blocks
 from sdg_prefect.errors import FlowError, did_you_mean
 
@@ -28,7 +29,8 @@ def blocks(name: Name = None, blocks_: opt.Blocks = None, json_: Json = False) -
         return
     cls = find_block(name)
     if cls is None:
-        raise FlowError(f"unknown block type '{name}'.", did_you_mean(name, block_names()))
+        near = did_you_mean(name, block_names())
+        raise FlowError(f"unknown block type '{name}'.", near or "'python -m sdg_prefect blocks' lists them.")
     schema = block_schema(cls)
     print(
         json.dumps(schema, indent=1) if json_ else _block_text(name, cls.__doc__ or "", schema, "gen_kwargs" in cls.model_fields)
@@ -44,6 +46,8 @@ def flows(
     from sdg_prefect.spec.reader import read_flow
     from sdg_prefect.spec.tracking import track_columns
 
+    if not folder.is_dir():
+        raise FlowError(f"there is no folder '{folder}'.", "Name the one with the flows: --folder FOLDER.")
     found = {
         path.parent.name if path.stem == "flow" else path.stem: path for path in sorted(folder.rglob("*.yaml")) if _is_flow(path)
     }
@@ -52,7 +56,13 @@ def flows(
     described: dict[str, dict[str, Any]] = {}
     for known, path in found.items():
         if name in (None, known):
-            spec = read_flow(path)
+            try:
+                spec = read_flow(path)
+            except FlowError as error:
+                if name is not None:
+                    raise
+                say(str(error))
+                continue
             tracking = track_columns(spec, None)
             required = spec.inputs.required_columns if spec.inputs else ()
             described[known] = {

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 logger = logging.getLogger("sdg_prefect.run")
+logger.setLevel(logging.INFO)  # Prefect's handlers see what the logger lets through
+logging.getLogger("EventsWorker").setLevel(logging.ERROR)  # at exit it warns of the events that it is still sending
 
 
 @dataclass

@@ -68,30 +68,56 @@ def run(options: RunOptions, observer: Observer | None = None, *, is_last: bool 
     run_id = new_run_id()
     prepared = prepare(options, salt=run_id if options.fresh else "")
     check_installed()
-    server = _server(watcher)
-    os.environ.update(client_environment(server))
-    seeds = _read_seeds(options)
+    server = _begin(watcher)
+    if server is not _NO_SERVER:
+        os.environ.update(client_environment(server))
+    seeds = read_seeds_of(options)
     _warm_up(prepared.plan, Root.at(options.storage or settings().storage))
-    wait_until_ready(server)
-    from sdg_prefect.engine.running import Run
-
-    warnings = [str(warning) for warning in prepared.plan.warnings]
-    this = Run(prepared.plan, options, seeds, run_id, watcher, ui_url=server.ui_url, warnings=warnings)
+    server = _ready(server, watcher)
+    this = make_run(prepared.plan, options, seeds, run_id, watcher, server.ui_url)
     return _run_apart(lambda: _run(this, server, is_last=is_last))
 
 
-def _server(watcher: Observer) -> Server:
+def make_run(plan: Plan, options: RunOptions, seeds: pa.Table, run_id: str, observer: Observer, ui_url: str) -> Run:
+    """Make the execution of a plan on seeds that were read."""
+    from sdg_prefect.engine.running import Run
+
+    return Run(plan, options, seeds, run_id, observer, ui_url=ui_url, warnings=[str(warning) for warning in plan.warnings])
+
+
+_NO_SERVER = Server("", "", is_managed=False)
+"""Stands for Prefect's own in-process server, which shows and keeps nothing: the last resort."""
+
+
+def _begin(watcher: Observer) -> Server:
     """Begin with the user's server, or with a local one where that is out of reach: the store is the truth, the UI a view."""
     try:
         return begin()
     except ServerError as error:
-        if not os.environ.get("PREFECT_API_URL"):
-            raise
-        watcher.say(f"{error} The run goes on with a local server.")
+        watcher.say(f"{error} The run goes on with {'a local server' if os.environ.get('PREFECT_API_URL') else 'no UI'}.")
+    try:
         return begin_managed()
+    except ServerError:
+        return _NO_SERVER
 
 
-def _read_seeds(options: RunOptions) -> pa.Table:
+def _ready(server: Server, watcher: Observer) -> Server:
+    if server is _NO_SERVER:
+        return server
+    try:
+        wait_until_ready(server)
+    except ServerError as error:
+        watcher.say(f"{error} The run goes on with no UI.")
+        return _NO_SERVER
+    return server
+
+
+def read_seeds_of(options: RunOptions) -> pa.Table:
+    """Read the seeds that the options name.
+
+    Raises:
+        InputError: There are none, or they cannot be read.
+    """
     from sdg_prefect.store.seeds import read_seeds, seeds_of
 
     if options.input is None:
@@ -131,7 +157,7 @@ def _run_apart(work: Callable[[], Coroutine[Any, Any, Outcome]]) -> Outcome:
 
 
 async def _run(this: Run, server: Server, *, is_last: bool) -> Outcome:
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
 
     from sdg_prefect.engine.recorded import wait_until_recorded
     from sdg_prefect.engine.running import allowed
@@ -140,7 +166,8 @@ async def _run(this: Run, server: Server, *, is_last: bool) -> Outcome:
     assert main is not None
     _end_on_signals(main.cancel)
     # A process that imported Prefect before has settings that know nothing of this server.
-    with temporary_settings({PREFECT_API_URL: server.api_url}):
+    chosen = {PREFECT_API_URL: server.api_url} if server.api_url else {PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: True}
+    with temporary_settings(chosen, restore_defaults=() if server.api_url else (PREFECT_API_URL,)):
         async with watched(server, this.observer):
             try:
                 report = await this.execute()

@@ -125,6 +125,7 @@ class _Tracker:
                 place = Place(item.place.file, item.line("drop_columns:"))
                 message = f"block '{item.name}' drops the column '{name}', which is not there."
                 self.report(message, place, near if near.startswith("Did") else "", warning=True)
+        self.gone.update({name: item.name for name in item.drop_columns if name in self.columns})
         self.columns = self.columns.minus(item.drop_columns)
         place = Place(item.place.file, item.line("drop_duplicates:"))
         for name in item.drop_duplicates:

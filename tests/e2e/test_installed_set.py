@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from packaging.version import Version
 
 from sdg_prefect.engine import server
 from sdg_prefect.engine.server_installed import BOUNDS, Bound
@@ -109,11 +108,6 @@ def test_the_scheduler_of_the_server_creates_runs(fresh_server: server.Server) -
     assert scheduled > 0, f"no run was scheduled in {seconds:.0f} seconds"
 
 
-@pytest.mark.xfail(
-    Version(version("fastapi")) >= Version("0.151"),
-    reason="from fastapi 0.151 on the server refuses null for what a client leaves open: 422 for most of its lists",
-    strict=True,
-)
 def test_a_client_need_not_say_what_it_leaves_open(fresh_server: server.Server) -> None:
     assert asyncio.run(all_flow_runs(fresh_server.api_url)) >= 0
 

@@ -65,19 +65,23 @@ def test_a_copy_stands_behind_and_the_original_stays() -> None:
     assert list(run_block(block, [{"a": 1, "z": None}]).rows[0].items()) == [("a", 1), ("z", None), ("b", 1)]
 
 
-def test_a_copy_takes_the_place_of_a_column_with_a_warning() -> None:
+def test_a_copy_can_be_copied() -> None:
     block = DuplicateColumns(block_name="copy", columns_map={"a": "b", "b": "c"})
-    assert run_block(block, [{"a": 1, "b": 2}]).rows == [{"a": 1, "b": 1, "c": 2}]
+    assert run_block(block, [{"a": 1}]).rows == [{"a": 1, "b": 1, "c": 1}]
+    assert list(block.reads()) == ["a"]
+
+
+def test_a_copy_takes_the_place_of_a_column_with_a_warning() -> None:
+    block = DuplicateColumns(block_name="copy", columns_map={"a": "b"})
+    assert run_block(block, [{"a": 1, "b": 2}]).rows == [{"a": 1, "b": 1}]
     assert list(block.doubts(Columns(("a", "b")))) == ["the copy of 'a' takes the place of the column 'b'."]
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "None"), ("é", "é"), (1, "1"), (1.5, "1.5"), (True, "True"), ([1, "2"], None), (["a", None], "['a', None]")],
+    [(None, "None"), ("é", "é"), (1, "1"), (1.5, "1.5"), (True, "True"), (["a", None], "['a', None]"), ({"x": 1}, "{'x': 1}")],
 )
-def test_values_are_combined_as_python_writes_them(value: Any, text: str | None) -> None:
-    if text is None:
-        return
+def test_values_are_combined_as_python_writes_them(value: Any, text: str) -> None:
     block = CombineColumnsBlock(block_name="combine", columns=("a", "b"), output_col="c", separator=" + ")
     assert run_block(block, [{"a": value, "b": "x"}]).rows[0]["c"] == f"{text} + x"
 

@@ -1,0 +1,136 @@
+"""Prompt templates: what they take from a row, and what the sandbox keeps from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from jinja2 import TemplateError
+
+from sdg_prefect.blocks.templates import TemplateProblem, find_variables, render
+
+ROW: dict[str, Any] = {"text": "x", "items": [1, 2], "doc": {"title": "t", "_id": 7}, "none": None, "number": 3}
+
+ESCAPES = [
+    "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "{{ text.__class__ }}",
+    "{{ text['__class__'] }}",
+    "{{ text['__cla' ~ 'ss__'] }}",
+    "{{ text['__cla' 'ss__'] }}",
+    "{{ text|attr('__class__') }}",
+    "{{ text|attr('__cla' ~ 'ss__') }}",
+    "{{ [text]|map(attribute='__class__')|list }}",
+    "{{ [text]|map('attr', '__class__')|first|string }}{{ ([text]|map('attr', '__class__')|first).x }}",
+    "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+    "{{ lipsum.__globals__['os'].popen('id').read() }}",
+    "{{ lipsum['__glo' ~ 'bals__'] }}",
+    "{{ joiner.__init__.__globals__ }}",
+    "{{ namespace.__init__.__globals__ }}",
+    "{{ self._TemplateReference__context.cycler.__init__.__globals__ }}",
+    "{{ self['_TemplateReference__context'].x }}",
+    "{{ '%s'.__mod__ }}",
+    "{{ '{0.__class__}'.format(text) }}",
+    "{{ '{0.__class__.__init__.__globals__}'.format(cycler) }}",
+    "{{ ('{0.__cla' ~ 'ss__}').format(text) }}",
+    "{{ '{x.__class__}'.format_map({'x': text}) }}",
+    "{{ (text|attr('format')) }}{{ ('{0.__class__}'|attr('format'))(text) }}",
+    "{{ ['{0.__class__}']|map('format', text)|first }}{{ 1.__class__ }}",
+    "{{ (none|string).__init__.__globals__ }}",
+    "{{ items.__init__ }}",
+    "{{ (items|map('string')).gi_frame.f_globals }}",
+    "{{ items.append(3) }}",
+    "{{ items.clear() }}",
+    "{{ doc.update({'a': 1}) }}",
+    "{{ doc.pop('title') }}",
+    "{{ items.sort() }}",
+    "{% set x = text.__class__ %}{{ x }}",
+    "{% for c in ''.__class__.__base__.__subclasses__() %}{{ c }}{% endfor %}",
+    "{% macro m() %}{{ caller.__globals__ }}{% endmacro %}{% call m() %}{% endcall %}",
+    "{% include 'secret' %}",
+    "{% import 'secret' as s %}",
+    "{% from 'secret' import s %}",
+    "{% extends 'secret' %}",
+    "{{ 'x' * 2000000 }}",
+    "{{ 2000000 * 'x' }}",
+    "{{ [0] * 99999999 }}",
+    "{{ 9 ** 9 ** 9 }}",
+    "{{ range(99999999)|list }}",
+    "{{ text.__doc__ }}",
+    "{{ render.__globals__ }}",
+    "{{ request.application.__globals__ }}",
+    "{{ get_flashed_messages.__globals__ }}",
+]
+
+
+@pytest.mark.parametrize("template", ESCAPES)
+def test_no_template_leaves_the_sandbox(template: str) -> None:
+    row = {**ROW, "items": [1, 2], "doc": {"title": "t"}}
+    with pytest.raises((TemplateProblem, TemplateError)):
+        render(template, row)
+    assert (row["items"], row["doc"]) == ([1, 2], {"title": "t"})
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ text }} {{ none }} {{ missing }}.", "x None ."),
+        ("{{ doc.title }}{{ doc['title'] }}", "tt"),
+        ("{{ doc._id }}{{ doc['_id'] }}", "77"),
+        ("{{ items|join('+') }}{{ items[0] + number * 2 }}", "1+27"),
+        ("{{ 'ab' * 3 }}", "ababab"),
+        ("{% for item in items %}{{ loop.index }}:{{ item }} {% endfor %}", "1:1 2:2 "),
+        ("{% if none %}a{% else %}b{% endif %}", "b"),
+        ("{{ '%s-%s'|format(text, number) }}", "x-3"),
+        ("{{ doc|tojson }}", '{"_id": 7, "title": "t"}'),
+        ("{# a comment #}{% raw %}{{ text }}{% endraw %}", "{{ text }}"),
+        ("{ {text} }", "{ {text} }"),
+    ],
+)
+def test_what_prompts_need_works(template: str, text: str) -> None:
+    assert render(template, ROW) == text
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{{ missing.part }}", "{{ text + 1 }}", "{{ 1 / (number - 3) }}", "{{ text|items }}", "{{ '%(a)s'|format(b=1) }}",
+     "{{ '{}'.format() }}", "{{ none.x.y }}", "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"],
+)  # fmt: skip
+def test_a_row_that_does_not_fit_is_a_template_error(template: str) -> None:
+    with pytest.raises(TemplateError):
+        render(template, ROW)
+
+
+@pytest.mark.parametrize(
+    ("template", "needed", "optional"),
+    [
+        ("{{ a }} {{ b.c }} {{ d[e] }}", {"a", "b", "d", "e"}, set()),
+        ("{% for x in items %}{{ x }}{{ loop.index }}{% endfor %}", {"items"}, set()),
+        ("{% set x = a %}{{ x }}", {"a"}, set()),
+        ("{{ range(3) }}{{ dict(a=b) }}", {"b"}, set()),
+        ("{% if a %}{{ a }}{% endif %}", set(), {"a"}),
+        ("{{ a if a else b }}", {"b"}, {"a"}),
+        ("{{ a|default('') }}{{ b is defined }}", set(), {"a", "b"}),
+        ("{% raw %}{{ a }}{% endraw %}{# {{ b }} #}", set(), set()),
+        ("no variables", set(), set()),
+    ],
+)
+def test_the_variables_of_a_template_are_known(template: str, needed: set[str], optional: set[str]) -> None:
+    found = find_variables(template)
+    assert (found.needed, found.optional) == (needed, optional)
+
+
+@pytest.mark.parametrize(
+    ("template", "line", "message"),
+    [
+        ("a\n{{ b", 2, "the template is wrong"),
+        ("{% if a %}", 1, "the template is wrong"),
+        ("\n\n{{ a|nosuch }}", 3, "there is no filter 'nosuch'"),
+        ("{% if a is nosuch %}{% endif %}", 1, "there is no test 'nosuch'"),
+        ("x\n{{ a.__class__ }}", 2, "reaches for '__class__'"),
+        ("{% include 'a' %}", 1, "cannot include"),
+    ],
+)
+def test_a_wrong_template_is_a_problem_with_its_line(template: str, line: int, message: str) -> None:
+    with pytest.raises(TemplateProblem, match=message) as caught:
+        find_variables(template)
+    assert caught.value.line == line
