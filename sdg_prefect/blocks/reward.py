@@ -48,7 +48,7 @@ class PRMBlock(Block):
     """Path of the pooling protocol on the server."""
     step_separator: str = "\n\n"
     """Stands between the steps of an answer."""
-    step_fill_token: str = "<extra_0>"  # noqa: S105
+    step_fill_token: str = "<extra_0>"
     """Token that the model scores."""
 
     def reads(self) -> Iterable[str]:

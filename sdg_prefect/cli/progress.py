@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from sdg_prefect.cli.console import plain, say
 from sdg_prefect.counts import Counts
 from sdg_prefect.report.progress import Observer
-from sdg_prefect.report.rendering import block_table, headline
+from sdg_prefect.report.rendering import block_table, closing_lines
 from sdg_prefect.report.run_report import RunReport
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ class Lines(_Counting):
         say(f"{now - self._started:.0f} s: {'; '.join(busy)}")
 
     def end(self, report: RunReport) -> None:
-        say(headline(report))
+        for line in closing_lines(report):
+            say(line)
 
 
 class Bars(_Counting):
@@ -194,4 +195,5 @@ class Bars(_Counting):
         for row in rows:
             table.add_row(*row)
         self._console.print(table, markup=False)
-        self.say(headline(report))
+        for line in closing_lines(report):
+            self.say(line)

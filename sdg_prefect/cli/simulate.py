@@ -29,7 +29,9 @@ def simulate(
     models: Annotated[list[str] | None, typer.Option(help="Model that is served; any if not given. May be repeated.")] = None,
     quota: Annotated[int | None, typer.Option(min=0, help="Calls until the quota is used up.")] = None,
     seed: Annotated[int, typer.Option(help="Decides which calls fail.")] = 0,
-    replies: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Fixed replies: lines of {match, reply}.")] = None,
+    replies: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Fixed replies: lines of {match, reply}.")
+    ] = None,
     log: Annotated[Path | None, typer.Option(help="File that gets one line per call.")] = None,
 ) -> None:
     """Serve the simulated model over the OpenAI protocol, until Ctrl-C. It says plainly that it is simulated."""
@@ -46,7 +48,9 @@ def simulate(
     except OSError as error:
         if error.filename is not None:
             raise FlowError(f"cannot open {error.filename}: {error.strerror}.") from error
-        raise FlowError(f"cannot listen on {host}:{port}: {error.strerror or error}.", "Choose another --port or --host.") from error
+        raise FlowError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}.", "Choose another --port or --host."
+        ) from error
     except ValueError as error:
         raise FlowError(f"{error}.") from error
 

@@ -177,9 +177,14 @@ class Run:
             output=self.options.output,
             storage=self.root.uri,
             error=error,
-            ui_url=self.ui_url,
+            ui_url=self._page,
             warnings=self.warnings,
         )
+
+    @property
+    def _page(self) -> str:
+        """The address of the run in Prefect's UI."""
+        return f"{self.ui_url}/runs/flow-run/{self.flow_run_ids[0]}" if self.ui_url and self.flow_run_ids else ""
 
     def _keep(self, report: RunReport) -> None:
         write_report(self.root, self.run_id, str(self.plan), report.to_json())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -51,6 +52,8 @@ class Walk:
     reject_folders: list[str] = field(default_factory=list)
     _tasks: dict[int, Task[Any, Any]] = field(default_factory=dict)
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_SHARDS_IN_FLIGHT))
+    _at_work: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    """By folder of the checkpoint: shards of equal content, as all empty ones are, share one."""
     _failed: bool = False
 
     async def pipeline(self, plan: PipelinePlan, shards: Sequence[Shard]) -> list[Shard]:
@@ -114,7 +117,7 @@ class Walk:
         first = shards[0]
         place = f"[{first.number}/{first.of}]" if step.scope == "row" else "[all]"
         job = Job(self.live, step, ShardContext(self.live, step), refs)
-        async with self._slots:
+        async with self._at_work[folder], self._slots:
             if self._failed:
                 raise asyncio.CancelledError("another shard failed")
             rows = sum(ref.rows for ref in refs)

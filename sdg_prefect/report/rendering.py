@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sdg_prefect.report.run_report import RunReport
 
@@ -68,3 +69,34 @@ def report_markdown(report: RunReport) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
+
+
+def stored_report_text(report: Mapping[str, Any]) -> str:
+    """Write the report of an earlier run, as its JSON has it, as lines for people."""
+    numbers = ("rows_in", "rows_out", "filtered", "deduplicated", "rejected", "llm_calls", "replayed", "seconds")
+    head = ("block", *(name.replace("llm_", "").replace("_", " ") for name in numbers))
+    rows = [head, *((str(block["name"]), *(f"{block[name]:,}" for name in numbers)) for block in report["blocks"])]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(head))]
+    lines = [f"{report['flow']}, run {report['run_id']}: {str(report['status']).replace('_', ' ')} in {report['seconds']} s"]
+    for row in rows:
+        cells = (
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        lines.append("  ".join(cells))
+    lines += [f"output: {report['output']}"] if report.get("output") else []
+    lines += [f"error: {report['error']}"] if report.get("error") else []
+    return "\n".join(lines)
+
+
+def closing_lines(report: RunReport) -> list[str]:
+    """Say how a run went and where to look, for the end of a terminal's output."""
+    lines = [headline(report)]
+    rejected = report.total.rejected
+    if rejected:
+        lines.append(
+            f"why {rejected:,} rows were rejected: python -m sdg_prefect rejects {report.run_id} --storage {report.storage}"
+        )
+    lines += [f"rows: {report.output}"] if report.output else []
+    lines += [f"run:  {report.ui_url}"] if report.ui_url else []
+    return lines

@@ -42,3 +42,13 @@ def read_report(root: Root, run_id: str) -> dict[str, Any]:
     """Read the report of a run."""
     report: dict[str, Any] = json.loads(root.read("runs", run_id, "report.json"))
     return report
+
+
+def read_rejects_of(root: Root, run_id: str) -> list[dict[str, Any]]:
+    """Read the rejected rows of a run; none where it rejected none."""
+    import pyarrow.parquet as pq
+
+    if not root.exists("runs", run_id, REJECTS_FILE):
+        return []
+    rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(root.read("runs", run_id, REJECTS_FILE))).to_pylist()
+    return rows

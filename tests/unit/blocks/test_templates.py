@@ -92,7 +92,7 @@ def test_what_prompts_need_works(template: str, text: str) -> None:
 
 @pytest.mark.parametrize(
     "template",
-    ["{{ missing.part }}", "{{ text + 1 }}", "{{ 1 / (number - 3) }}", "{{ text|items }}", "{{ '%(a)s'|format(b=1) }}",
+    ["{{ missing.part }}", "{{ text + 1 }}", "{{ 1 / (number - 3) }}", "{{ text|dictsort }}", "{{ '%(a)s'|format(b=1) }}",
      "{{ '{}'.format() }}", "{{ none.x.y }}", "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"],
 )  # fmt: skip
 def test_a_row_that_does_not_fit_is_a_template_error(template: str) -> None:

@@ -42,7 +42,7 @@ def test_columns_go_through_the_chain_in_order(tmp_path: Path) -> None:
 def test_without_seeds_what_nobody_writes_is_taken_to_be_theirs(tmp_path: Path) -> None:
     tracking = track(tmp_path, copy("a", "b") + copy("b", "c") + copy("d", "e"))
     assert tracking.problems == []
-    assert {name: need.line for name, need in tracking.seeds.items()} == {"a": 1, "d": 5}
+    assert {name: need.line for name, need in tracking.seeds.items()} == {"a": 2, "d": 6}
 
 
 def test_declared_inputs_stand_for_the_seeds(tmp_path: Path) -> None:
