@@ -55,7 +55,9 @@ class UpstreamBlock(NativeBlock):
     """Passed to ``generate``."""
 
     def run(self, rows: Dataset, context: Context) -> Dataset:
-        """Construct the wrapped class from the fields and let it generate."""
+        """Construct the wrapped class from the fields and let it generate; of no rows nothing is made."""
+        if not len(rows):
+            return rows
         fields = self.model_dump(exclude={"gen_kwargs"})
         accepted = inspect.signature(self.wrapped).parameters
         takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
@@ -108,7 +110,7 @@ def _generate_as_run(cls: type[NativeBlock]) -> None:
     """Let a pydantic block written with ``generate`` run as one that sees all rows, unless it says otherwise itself."""
 
     def run(self: Any, rows: Dataset, context: Context) -> Dataset:  # noqa: ARG001
-        made: Dataset = self.generate(rows, **getattr(self, "gen_kwargs", {}))
+        made: Dataset = self.generate(rows, **getattr(self, "gen_kwargs", {})) if len(rows) else rows
         return made
 
     cls.run = run  # type: ignore[method-assign]

@@ -127,7 +127,7 @@ def _differences(
     if block.scope == "row" and not _is_ordered(table, whole):
         yield "its rows are not in the order of their input rows."
     none = run(table.slice(0, 0), None)
-    if none.columns != whole.columns:
+    if none.columns != whole.columns and not block.is_opaque:
         yield f"it leaves the columns {', '.join(none.columns)} of no rows, and {', '.join(whole.columns)} otherwise."
     if not block.is_opaque:
         read = {need.column for need in _needs(block)}

@@ -238,7 +238,7 @@ def test_a_row_whose_value_has_no_prompt_is_rejected(kind: str | None) -> None:
 
 def test_a_prompt_for_all_stands_for_every_other_value() -> None:
     block = choose(config_paths={"x": prompt("Ex"), "All": prompt("Any")})
-    assert run_block(block, [{"kind": "x"}, {"kind": None}, {"kind": 5.5}][:2], ["<q>1</q>"] * 2).prompts == ["Ex", "Any"]
+    assert run_block(block, [{"kind": "x"}, {"kind": None}], ["<q>1</q>"] * 2).prompts == ["Ex", "Any"]
 
 
 def test_every_prompts_columns_are_read() -> None:

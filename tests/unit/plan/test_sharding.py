@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdg_prefect.plan.sharding import MAX_TASK_RUNS, choose_shard_size, cut
+from sdg_prefect.plan.sharding import MAX_TASK_RUNS, Sizes, choose_shard_size, cut
 
-ROWS = st.integers(0, 100_000)
-SIZES = st.integers(1, 5_000)
+ROWS = st.integers(0, 10**7)
+STEPS = st.integers(0, 500)
 
 
-@given(rows=ROWS, size=SIZES)
+@given(rows=st.integers(0, 2_000), size=st.integers(1, 500))
 def test_the_pieces_are_all_rows_in_order(rows: int, size: int) -> None:
     pieces = cut(rows, size)
-    assert [start for start, _ in pieces] == [sum(length for _, length in pieces[:place]) for place in range(len(pieces))]
-    assert sum(length for _, length in pieces) == rows
+    ends = [0, *accumulate(length for _, length in pieces)]
+    assert [start for start, _ in pieces] == ends[:-1]
+    assert ends[-1] == rows
     assert all(0 < length <= size for _, length in pieces) or pieces == [(0, 0)]
+    assert all(length == size for (_, length), _ in pairwise(pieces))
 
 
 def test_no_rows_are_one_empty_shard() -> None:
     assert cut(0, 10) == [(0, 0)]
 
 
-@given(rows=st.integers(0, 10**7), steps=st.integers(0, 500), concurrency=st.integers(1, 2_000))
-def test_there_are_never_more_task_runs_than_prefect_carries(rows: int, steps: int, concurrency: int) -> None:
-    size = choose_shard_size(rows, steps, concurrency)
-    shards = -(-rows // size) or 1
+@given(rows=ROWS, steps=STEPS)
+def test_there_are_never_more_task_runs_than_prefect_carries(rows: int, steps: int) -> None:
+    size = choose_shard_size(rows, steps)
     assert size >= 1
-    assert shards * max(1, steps) <= MAX_TASK_RUNS
+    assert max(1, -(-rows // size)) * max(1, steps) <= MAX_TASK_RUNS
 
 
-@given(rows=ROWS, steps=st.integers(1, 50), concurrency=st.integers(1, 500))
-def test_more_rows_never_make_smaller_shards(rows: int, steps: int, concurrency: int) -> None:
-    assert choose_shard_size(rows + 1, steps, concurrency) >= choose_shard_size(rows, steps, concurrency)
+@given(rows=ROWS, steps=st.integers(1, 499))
+def test_more_steps_never_make_smaller_shards(rows: int, steps: int) -> None:
+    assert choose_shard_size(rows, steps + 1) >= choose_shard_size(rows, steps)
 
 
-@given(rows=ROWS, steps=st.integers(1, 50), concurrency=st.integers(1, 500))
-def test_more_concurrency_never_makes_larger_shards(rows: int, steps: int, concurrency: int) -> None:
-    assert choose_shard_size(rows, steps, concurrency + 1) <= choose_shard_size(rows, steps, concurrency)
+@given(rows=ROWS, steps=STEPS, fixed=st.integers(1, 1_000))
+def test_the_size_that_a_user_asks_for_counts(rows: int, steps: int, fixed: int) -> None:
+    assert Sizes(fixed, steps).of(rows) == fixed
+    assert Sizes(None, steps).of(rows) == choose_shard_size(rows, steps)
