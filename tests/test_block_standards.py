@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from sdg_prefect.blocks import Block, Columns, block_names, find_block
 from sdg_prefect.blocks.structure import StructureBlock
@@ -49,14 +49,23 @@ PATTERN = {"parser_name": "custom", "parsing_pattern": r"<(\w)>(.*?)</\w>", "par
 
 EXAMPLES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("CombineColumnsBlock", {"columns": ["text", "number", "nested", "nothing"], "output_col": "text"}),
-    ("ConditionalLLMBlock", {**SEND, "config_paths": {"x": PROMPT, "y": SHORT}, "selector_column_name": "choice", "output_cols": ["q"]}),
+    (
+        "ConditionalLLMBlock",
+        {**SEND, "config_paths": {"x": PROMPT, "y": SHORT}, "selector_column_name": "choice", "output_cols": ["q"]},
+    ),
     ("DropDuplicates", {"columns": ["number", "nested"]}),
     ("DuplicateColumns", {"columns_map": {"text": "copy", "nested": "deep"}}),
-    ("FilterByValueBlock", {"filter_column": "score", "filter_value": [1, 2.5], "operation": "operator.eq", "convert_dtype": "float"}),
+    (
+        "FilterByValueBlock",
+        {"filter_column": "score", "filter_value": [1, 2.5], "operation": "operator.eq", "convert_dtype": "float"},
+    ),
     ("FilterByValueBlock", {"filter_column": "score", "filter_value": 1, "operation": "operator.ge", "convert_dtype": "int"}),
     ("FilterByValueBlock", {"filter_column": "choice", "filter_value": 1, "operation": "operator.lt"}),
     ("FilterByValueBlock", {"filter_column": "nested", "filter_value": "x", "operation": "operator.ne"}),
-    ("FilterByValueBlock", {"filter_column": "nothing", "filter_value": "x", "operation": "operator.contains", "convert_dtype": "int"}),
+    (
+        "FilterByValueBlock",
+        {"filter_column": "nothing", "filter_value": "x", "operation": "operator.contains", "convert_dtype": "int"},
+    ),
     ("FlattenColumnsBlock", {"var_cols": ["text", "other", "nothing"], "value_name": "value", "var_name": "kind"}),
     ("FlattenColumnsBlock", {"var_cols": ["count", "nested", "number"], "value_name": "text", "var_name": "kind"}),
     ("IterBlock", {"num_iters": 2, "block_type": "DuplicateColumns"}),
@@ -72,10 +81,19 @@ EXAMPLES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("PipelineBlock", {"flow": "other.yaml"}),
     ("PostProcessThinkingBlock", {"column_name": "text"}),
     ("PostProcessThinkingBlock", {"column_name": "nothing"}),
-    ("RegexParserBlock", {"column_name": "text", "parsing_pattern": "(a)(b?)", "output_cols": ["a", "b"], "parser_cleanup_tags": ["b"]}),
-    ("RegexParserBlock", {"column_name": "text", "output_cols": ["text", "other", "nothing", "number"], "parser_cleanup_tags": ["a"]}),
+    (
+        "RegexParserBlock",
+        {"column_name": "text", "parsing_pattern": "(a)(b?)", "output_cols": ["a", "b"], "parser_cleanup_tags": ["b"]},
+    ),
+    (
+        "RegexParserBlock",
+        {"column_name": "text", "output_cols": ["text", "other", "nothing", "number"], "parser_cleanup_tags": ["a"]},
+    ),
     ("RenameColumns", {"columns_map": {"text": "other", "other": "text", "count": "number"}}),
-    ("SamplePopulatorBlock", {"config_paths": {"x": {"a": 1, "text": "t"}, "y": {"a": "1", "b": [2.5]}}, "column_name": "choice"}),
+    (
+        "SamplePopulatorBlock",
+        {"config_paths": {"x": {"a": 1, "text": "t"}, "y": {"a": "1", "b": [2.5]}}, "column_name": "choice"},
+    ),
     ("SelectorBlock", {"choice_map": {"x": "text", "y": "number", "z": "nothing"}, "choice_col": "choice", "output_col": "text"}),
     ("SelectorBlock", {"choice_map": {True: "count", False: "number"}, "choice_col": "flag", "output_col": "picked"}),
     ("SetToMajorityValue", {"col_name": "number"}),
@@ -84,7 +102,7 @@ EXAMPLES: tuple[tuple[str, Mapping[str, Any]], ...] = (
 RUNNING = [example for example in EXAMPLES if example[0] not in ("IterBlock", "PipelineBlock")]
 
 texts = st.one_of(st.none(), st.sampled_from(["", "a", "ab aab", " b\n", "é</think> 🦜"]), st.text(max_size=8))
-rows = st.lists(
+rows: st.SearchStrategy[list[dict[str, Any]]] = st.lists(
     st.fixed_dictionaries(
         {
             "text": texts,
@@ -102,12 +120,45 @@ rows = st.lists(
     max_size=7,
 )
 
-AWKWARD = [
-    {"text": "a", "other": "b", "choice": "x", "score": "1", "number": 1.5, "count": 3, "flag": True, "nested": {"a": [1], "b": "é"}},
+AWKWARD: list[dict[str, Any]] = [
+    {
+        "text": "a",
+        "other": "b",
+        "choice": "x",
+        "score": "1",
+        "number": 1.5,
+        "count": 3,
+        "flag": True,
+        "nested": {"a": [1], "b": "é"},
+    },
     {"text": None, "other": None, "choice": None, "score": None, "number": None, "count": None, "flag": None, "nested": None},
-    {"text": "🦜 ab\u2028é", "other": "", "choice": "y", "score": "two", "number": float("nan"), "flag": False, "nested": {"a": None}},
-    {"text": "x</think> a", "other": "b", "choice": "z", "score": "2.5", "number": 1.5, "messages": [{"role": "user", "content": "é"}]},
-    {"text": "a", "other": "b", "choice": "x", "score": "1", "number": 1.5, "count": 3, "flag": True, "nested": {"a": [1], "b": "é"}},
+    {
+        "text": "🦜 ab\u2028é",
+        "other": "",
+        "choice": "y",
+        "score": "two",
+        "number": float("nan"),
+        "flag": False,
+        "nested": {"a": None},
+    },
+    {
+        "text": "x</think> a",
+        "other": "b",
+        "choice": "z",
+        "score": "2.5",
+        "number": 1.5,
+        "messages": [{"role": "user", "content": "é"}],
+    },
+    {
+        "text": "a",
+        "other": "b",
+        "choice": "x",
+        "score": "1",
+        "number": 1.5,
+        "count": 3,
+        "flag": True,
+        "nested": {"a": [1], "b": "é"},
+    },
 ]
 
 

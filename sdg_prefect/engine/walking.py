@@ -121,7 +121,8 @@ class Walk:
             if self._failed:
                 raise asyncio.CancelledError("another shard failed")
             rows = sum(ref.rows for ref in refs)
-            self.live.observer.shard_started(step.label, rows)
+            if not step.follows:
+                self.live.observer.shard_started(step.label, rows)
             sources = [shard.source for shard in shards if shard.source is not None]
             try:
                 self.task_runs += 1
@@ -140,11 +141,11 @@ class Walk:
 
     def _tally(self, step: Step, checkpoint: Checkpoint, folder: str) -> None:
         replayed = checkpoint.run_id != self.live.run_id
-        follows = step.block.leaves_out == "deduplicated" and step.name != step.label and step.name.endswith("drop_duplicates")
-        self.tallies[step.label].add(checkpoint.counts, checkpoint.seconds, replayed=replayed, follows=follows)
+        self.tallies[step.label].add(checkpoint.counts, checkpoint.seconds, replayed=replayed, follows=step.follows)
         if checkpoint.counts.rejected:
             self.reject_folders.append(folder)
-        self.live.observer.shard_done(step.label, checkpoint.counts, replayed=replayed)
+        if not step.follows:
+            self.live.observer.shard_done(step.label, checkpoint.counts, replayed=replayed)
 
 
 def _part(shards: Sequence[Shard], checkpoint: Checkpoint, number: int) -> Shard:

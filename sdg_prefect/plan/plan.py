@@ -30,6 +30,8 @@ class Step:
     times: int = 1
     drop_columns: tuple[str, ...] = ()
     keep_columns: tuple[str, ...] | None = None
+    follows: bool = False
+    """True for a ``drop_duplicates``, which follows the block that it belongs to."""
     columns: tuple[str, ...] = ()
     """Columns after the step, as far as they are known."""
 

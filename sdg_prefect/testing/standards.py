@@ -77,7 +77,7 @@ def _unstable(block: Block) -> Iterator[str]:
 
 
 def copy_elsewhere(blocks: Sequence[Block]) -> list[tuple[Block, str]]:
-    """Send blocks to a fresh interpreter, whose hash seed is another, and return them as they come back, with their keys there."""
+    """Send blocks to a fresh interpreter, whose hash seed is another; return them as they come back, with their keys there."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return list(pool.map(_copy_and_key, blocks))
 

@@ -128,7 +128,10 @@ KINDS: dict[str, tuple[pa.DataType, list[Any]]] = {
     "booleans": (pa.bool_(), [True, None, False, True, True]),
     "nulls": (pa.null(), [None] * 5),
     "lists": (pa.list_(pa.string()), [["a", "b"], None, [], ["c", None], [""]]),
-    "objects": (pa.struct([("x", pa.int64()), ("y", pa.list_(pa.string()))]), [{"x": 1, "y": ["q"]}, None, {"x": None}, {}, {"y": []}]),
+    "objects": (
+        pa.struct([("x", pa.int64()), ("y", pa.list_(pa.string()))]),
+        [{"x": 1, "y": ["q"]}, None, {"x": None}, {}, {"y": []}],
+    ),
     "lists of objects": (pa.list_(pa.struct([("x", pa.int64())])), [[{"x": 1}, {"x": None}], [], None, [{"x": 2}], []]),
 }
 

@@ -17,7 +17,9 @@ HI = [{"role": "user", "content": "hi"}]
 
 
 def send(**fields: Any) -> LLMMessagesBlock:
-    return LLMMessagesBlock.model_validate({"block_name": "send", "model_id": "m", "input_col": "in", "output_col": "out", **fields})
+    return LLMMessagesBlock.model_validate(
+        {"block_name": "send", "model_id": "m", "input_col": "in", "output_col": "out", **fields}
+    )
 
 
 def openai(kind: type[Any] = OpenAIChatBlock, **fields: Any) -> Any:
@@ -30,7 +32,10 @@ def test_one_row_stays_one_row_with_its_id_and_gets_the_reply() -> None:
 
 
 def test_messages_go_as_they_are_without_their_nulls() -> None:
-    rows = [{"in": HI}, {"in": [{"role": "system", "content": "s", "name": None}, {"role": "user", "content": "x", "name": "me"}]}]
+    rows = [
+        {"in": HI},
+        {"in": [{"role": "system", "content": "s", "name": None}, {"role": "user", "content": "x", "name": "me"}]},
+    ]
     result = run_block(send(), rows, ["a", "b"])
     assert result.requests[0].messages == HI
     assert result.requests[1].messages == [{"role": "system", "content": "s"}, {"role": "user", "content": "x", "name": "me"}]
@@ -81,7 +86,9 @@ def test_only_the_first_of_several_replies_is_kept(kind: type[Any]) -> None:
 
 
 def test_parameters_beside_the_columns_are_sent_and_gen_kwargs_win() -> None:
-    block = openai(temperature=0.5, stop="x", seed=1, stream=True, gen_kwargs={"seed": 2, "nosuch": 1, "stream": True, "top_p": None})
+    block = openai(
+        temperature=0.5, stop="x", seed=1, stream=True, gen_kwargs={"seed": 2, "nosuch": 1, "stream": True, "top_p": None}
+    )
     result = run_block(block, [{"in": HI}], ["a"])
     assert result.requests[0].params == {"temperature": 0.5, "stop": ["x"], "seed": 2}
     assert list(block.doubts(Columns())) == ["unknown sampling parameter(s) without effect: nosuch."]

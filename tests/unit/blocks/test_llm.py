@@ -216,7 +216,13 @@ def test_what_is_asked_decides_where_completions_are_kept_and_the_parser_does_no
 
 def choose(**fields: Any) -> ConditionalLLMBlock:
     prompts = {"x": prompt("Ex {{ text }}"), 2: prompt("Two {{ other }}", **WHOLE)}
-    base = {"block_name": "choose", "model_id": "m", "config_paths": prompts, "selector_column_name": "kind", "output_cols": ["q"]}
+    base = {
+        "block_name": "choose",
+        "model_id": "m",
+        "config_paths": prompts,
+        "selector_column_name": "kind",
+        "output_cols": ["q"],
+    }
     return ConditionalLLMBlock.model_validate({**base, **fields})
 
 

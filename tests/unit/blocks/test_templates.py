@@ -116,7 +116,7 @@ def test_a_row_that_does_not_fit_is_a_template_error(template: str) -> None:
 )
 def test_the_variables_of_a_template_are_known(template: str, needed: set[str], optional: set[str]) -> None:
     found = find_variables(template)
-    assert (found.needed, found.optional) == (needed, optional)
+    assert (set(found.needed), set(found.optional)) == (needed, optional)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,52 @@
+"""The light commands load nothing heavy."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+QUICKSTART = ROOT / "examples" / "quickstart"
+HEAVY = ("prefect", "datasets", "pyarrow", "pandas", "litellm", "aiohttp", "numpy", "fsspec", "httpx", "rich.console")
+PROBE = """
+import json, sys
+from sdg_prefect.cli.app import main
+try:
+    main()
+finally:
+    print(json.dumps([name for name in {heavy} if name in sys.modules]), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",),
+        ("run", "--help"),
+        ("check", "flow.yaml"),
+        ("check", "flow.yaml", "--input", "seeds.jsonl"),
+        ("plan", "flow.yaml"),
+        ("blocks",),
+        ("schema",),
+        ("flows", "--folder", "."),
+    ],
+    ids=" ".join,
+)
+def test_a_light_command_loads_nothing_heavy(words: tuple[str, ...]) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", PROBE.format(heavy=HEAVY), *words]
+    ran = subprocess.run(command, cwd=QUICKSTART, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert (ran.returncode, ran.stderr.splitlines()[:-1]) == (0, [])
+    assert json.loads(ran.stderr.splitlines()[-1]) == []
+
+
+def test_the_package_itself_loads_nothing() -> None:
+    code = "import sys, sdg_prefect; print([name for name in sys.modules if name.startswith(('sdg_prefect.', 'pydantic'))])"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.strip() == "[]"
