@@ -30,7 +30,7 @@ check: $(VENV)/.dev  ## Lint, check types and check the layers
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev  ## Run the benchmarks and print their ratios
-	$(BIN)/python -m pytest tests/benchmarks -s
+	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean:  ## Remove the environment and all caches; rows in out/ and the store in .sdg/ stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -32,9 +32,10 @@ def load_own_blocks(sources: Sequence[str] | None) -> None:
 
 def _line(source: str, error: Exception) -> int:
     """Return the line of a file of blocks in which an error was raised; 0 where it was not."""
-    if isinstance(error, SyntaxError) and error.filename == source:
+    path = str(Path(source).absolute())
+    if isinstance(error, SyntaxError) and error.filename == path:
         return error.lineno or 0
-    lines = [frame.lineno or 0 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == source]
+    lines = [frame.lineno or 0 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     return lines[-1] if lines else 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar, cast
 
 import httpx
@@ -22,7 +22,13 @@ SERVER_LOST = (httpx.TransportError, PrefectHTTPStatusError)
 """What Prefect's client raises when its server is gone or broken."""
 
 
-async def as_flow(name: str, run_name: str, body: Callable[[], Coroutine[Any, Any, T]], flow_run_ids: list[str]) -> T:
+async def as_flow(
+    name: str,
+    run_name: str,
+    body: Callable[[], Coroutine[Any, Any, T]],
+    flow_run_ids: list[str],
+    parameters: Mapping[str, Any] | None = None,
+) -> T:
     """Run a body as a Prefect flow run. If the server is lost, the body still runs, and once only.
 
     Args:
@@ -30,12 +36,13 @@ async def as_flow(name: str, run_name: str, body: Callable[[], Coroutine[Any, An
         run_name: Name of the run.
         body: What to run.
         flow_run_ids: Gets the id of the flow run.
+        parameters: What the UI shows as the run's parameters.
     """
     outcome: list[T] = []
     failure: SdgError | None = None
     began = False
 
-    async def run() -> State[Any] | None:
+    async def run(**shown: Any) -> State[Any] | None:  # noqa: ARG001 - for the UI
         nonlocal began, failure
         began = True
         context = FlowRunContext.get()
@@ -54,7 +61,7 @@ async def as_flow(name: str, run_name: str, body: Callable[[], Coroutine[Any, An
         fn=run, name=name, flow_run_name=run_name, validate_parameters=False, persist_result=False, result_storage=settings().home
     )
     try:
-        state = await cast("Awaitable[State[Any]]", flow(return_state=True))
+        state = await cast("Awaitable[State[Any]]", flow(**(parameters or {}), return_state=True))
     except SERVER_LOST as error:
         if began and not outcome and failure is None:
             raise

@@ -71,14 +71,17 @@ class Run:
         with ExitStack() as stack:
             live = self._open(stack)
             try:
-                report: RunReport = await as_flow(self.plan.name, self._run_name, lambda: self._body(live), self.flow_run_ids)
+                name = f"{self.plan.name} {self.run_id}"
+                report = await as_flow(self.plan.name, name, lambda: self._body(live), self.flow_run_ids, self._shown)
             finally:
                 await live.close()
         return report
 
     @property
-    def _run_name(self) -> str:
-        return f"{self.plan.name} {self.run_id}"
+    def _shown(self) -> dict[str, str]:
+        """What the UI shows as the parameters of the run."""
+        seeds = self.options.input if isinstance(self.options.input, str) else f"{self.seeds.num_rows} rows in memory"
+        return {"flow": self.plan.file, "input": seeds, "output": self.options.output or "", "storage": self.root.uri}
 
     def _open(self, stack: ExitStack) -> Live:
         concurrency = self.options.concurrency or settings().concurrency

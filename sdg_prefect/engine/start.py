@@ -21,6 +21,7 @@ from sdg_prefect.engine.server import (
     begin_managed,
     check_installed,
     client_environment,
+    is_answering,
     wait_until_ready,
 )
 from sdg_prefect.engine.watching import watched
@@ -68,6 +69,8 @@ def run(options: RunOptions, observer: Observer | None = None, *, is_last: bool 
     run_id = new_run_id()
     prepared = prepare(options, salt=run_id if options.fresh else "")
     check_installed()
+    if prepared.plan.warnings:
+        watcher.say(f"{len(prepared.plan.warnings)} warning(s) about the flow; 'check' shows them.")
     server = _begin(watcher)
     if server is not _NO_SERVER:
         os.environ.update(client_environment(server))
@@ -104,6 +107,8 @@ def _begin(watcher: Observer) -> Server:
 def _ready(server: Server, watcher: Observer) -> Server:
     if server is _NO_SERVER:
         return server
+    if server.is_managed and not is_answering(server):
+        watcher.say("waiting for the local Prefect server to start; the first time it prepares its database ...")
     try:
         wait_until_ready(server)
     except ServerError as error:

@@ -71,9 +71,9 @@ class Walk:
         async def body() -> list[Shard]:
             return await self._steps(plan, list(shards))
 
-        # Two flow files may have pipelines of one name; in Prefect each is a flow of its own.
-        shown: list[Shard] = await as_flow(f"{self.flow_name}.{plan.name}", run_name, body, self.flow_run_ids)
-        return shown
+        # Two flow files may have pipelines of one name, or one of the file's name; in Prefect each is a flow of its own.
+        name = f"{self.flow_name}.{plan.name if plan.name != self.flow_name else 'pipeline'}"
+        return await as_flow(name, run_name, body, self.flow_run_ids)
 
     async def _steps(self, plan: PipelinePlan, shards: list[Shard]) -> list[Shard]:
         steps = list(plan.steps)

@@ -20,10 +20,11 @@ _HEAD = (
     "tokens out",
     "seconds",
 )
+_ALWAYS = 3
 
 
 def block_table(report: RunReport) -> list[Sequence[str]]:
-    """Return the report's table of blocks: a head, then a row per block."""
+    """Return the report's table of blocks: a head, then a row per block. What no block has is left out, zeros are dots."""
     rows: list[Sequence[str]] = [_HEAD]
     for tally in report.blocks:
         c = tally.counts
@@ -38,8 +39,9 @@ def block_table(report: RunReport) -> list[Sequence[str]]:
             c.tokens_in,
             c.tokens_out,
         )
-        rows.append((tally.name, *(f"{number:,}" for number in numbers), f"{tally.seconds:.1f}"))
-    return rows
+        rows.append((tally.name, *(f"{number:,}" if number else "·" for number in numbers), f"{tally.seconds:.1f}"))
+    kept = [place for place in range(len(_HEAD)) if place < _ALWAYS or any(row[place] != "·" for row in rows[1:])]
+    return [[row[place] for place in kept] for row in rows]
 
 
 def headline(report: RunReport) -> str:

@@ -128,7 +128,8 @@ def _written_path(detail: Any, value: Any) -> tuple[str | int, ...]:
     """Return the keys of a location that a user wrote, or should have; pydantic adds the names of types."""
     path: list[str | int] = []
     for part in detail["loc"]:
-        if (isinstance(value, Mapping) and part in value) or (isinstance(value, (list, tuple)) and isinstance(part, int) and part < len(value)):
+        keys = value if isinstance(value, Mapping) else range(len(value)) if isinstance(value, (list, tuple)) else ()
+        if part in keys:
             value = value[part]
         elif detail["type"] != "missing" or part != detail["loc"][-1]:
             continue

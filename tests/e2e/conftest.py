@@ -73,11 +73,6 @@ _QUICK = {"SDG_PREFECT_CALL_BACKOFF": "0.02", "SDG_PREFECT_TASK_BACKOFF": "0.05"
 """Nothing here needs time to recover."""
 
 
-def documents(count: int) -> list[Row]:
-    """Return so many seeds, no two alike."""
-    return [{"document": f"Island {number} has {number * 7 + 3} wells, fed by river {number * 11}."} for number in range(count)]
-
-
 @dataclass(frozen=True)
 class Ran:
     """What a command left."""
@@ -128,6 +123,11 @@ class Project:
         """The store of every run here that names no other."""
         return self.folder / "store"
 
+    @staticmethod
+    def documents(count: int) -> list[Row]:
+        """Return so many seeds, no two alike."""
+        return [{"document": f"Island {place} has {place * 7 + 3} wells, fed by river {place * 11}."} for place in range(count)]
+
     def write(self, name: str, text: str) -> Path:
         """Write a file."""
         path = self.folder / name
@@ -135,15 +135,18 @@ class Project:
         path.write_text(text, "utf-8")
         return path
 
-    def seeds(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write the seeds."""
+    def seeds(self, rows: int | Iterable[Mapping[str, Any]]) -> None:
+        """Write the seeds: these rows, or so many documents."""
+        rows = self.documents(rows) if isinstance(rows, int) else rows
         self.write("seeds.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
     def start(self, url: str, *words: str, **variables: str) -> Started:
         """Start ``run`` as a user does, on the model served at an address."""
         command = [sys.executable, "-m", "sdg_prefect", "run", "flow.yaml", "--input", "seeds.jsonl", "--output", "out.jsonl"]
         command += ["--storage", "store", "--api-base", url, "--json", *words]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), **_QUICK, **variables}
+        # A run in this process has left the address of its server here, which a user's shell does not have.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        environment = {**inherited, "PYTHONPATH": str(ROOT), **_QUICK, **variables}
         pipe = subprocess.PIPE
         process = subprocess.Popen(
             command, cwd=self.folder, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
@@ -167,6 +170,15 @@ class Project:
     def output(self, name: str = "out.jsonl") -> list[Row]:
         """Read the rows of an output."""
         return [json.loads(line) for line in (self.folder / name).read_text("utf-8").splitlines()]
+
+    @staticmethod
+    def wait_for(holds: Callable[[], bool], why: str, seconds: float = 120.0) -> None:
+        """Wait until something holds."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > deadline:
+                pytest.fail(f"{why} did not happen within {seconds:g} s")
+            time.sleep(0.02)
 
     def reports(self) -> list[dict[str, Any]]:
         """Read the reports of all runs, the oldest first."""
@@ -198,12 +210,3 @@ def model() -> Iterator[SimulatedModel]:
     """A simulated model that answers at once; ``change`` gives it faults."""
     with SimulatedModel(SimulatorSettings()) as server:
         yield server
-
-
-def wait_for(holds: Callable[[], bool], why: str, seconds: float = 120.0) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            pytest.fail(f"{why} did not happen within {seconds:g} s")
-        time.sleep(0.02)

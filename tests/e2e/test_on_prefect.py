@@ -1,0 +1,354 @@
+"""What a run leaves on Prefect's server: flows, runs, tasks, edges, artifacts and logs, and what it does without one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from sdg_prefect.engine import server
+from sdg_prefect.errors import SdgError
+from sdg_prefect.simulator import SimulatedModel
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Project
+
+pytestmark = pytest.mark.e2e
+
+NESTED = """\
+name: nested
+models:
+  teacher: {model: simulated/teacher}
+pipelines:
+- name: outer
+  blocks:
+  - block_type: DuplicateColumns
+    block_config: {block_name: copy, columns_map: {document: kept}}
+  - block_type: PipelineBlock
+    block_config:
+      block_name: middle
+      blocks:
+      - block_type: PipelineBlock
+        block_config: {block_name: innermost, flow: innermost.yaml}
+- name: rounds
+  blocks:
+  - block_type: IterBlock
+    block_config:
+      block_name: twice
+      num_iters: 2
+      block_type: PipelineBlock
+      block_kwargs:
+        blocks:
+        - block_type: RenameColumns
+          block_config: {block_name: rename, columns_map: {again: more}}
+  - block_type: IterBlock
+    block_config:
+      block_name: thrice
+      num_iters: 3
+      block_type: LLMBlock
+      block_kwargs: {config_path: ask.yaml, model_id: teacher, output_cols: [question]}
+"""
+INNERMOST = """\
+- block_type: DuplicateColumns
+  block_config: {block_name: copy_again, columns_map: {kept: again}}
+"""
+
+
+@dataclass(frozen=True)
+class History:
+    """What a Prefect server knows."""
+
+    api_url: str
+
+    def find(self, kind: str, **body: Any) -> list[dict[str, Any]]:
+        """Ask for all entries of a kind."""
+        found: list[dict[str, Any]] = []
+        while True:
+            reply = httpx.post(f"{self.api_url}/{kind}/filter", json={**body, "offset": len(found), "limit": 200}, timeout=30)
+            page = reply.raise_for_status().json()
+            found += page
+            if len(page) < 200:
+                return found
+
+    def run(self, report: dict[str, Any]) -> dict[str, Any]:
+        """Return the flow run of a report."""
+        (found,) = self.find("flow_runs", flow_runs={"name": {"any_": [f"{report['flow']} {report['run_id']}"]}})
+        return found
+
+    def tasks(self, flow_run: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the task runs of a flow run, without those that stand for its subflows."""
+        inner = {one["parent_task_run_id"] for one in self.subflows(flow_run)}
+        return [one for one in self._task_runs(flow_run) if one["id"] not in inner]
+
+    def subflows(self, flow_run: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the runs of the pipelines of a flow run, the earliest first."""
+        found = self.find("flow_runs", flow_runs={"parent_flow_run_id": {"any_": [flow_run["id"]]}})
+        return sorted(found, key=lambda one: str(one["start_time"]))
+
+    def family(self, flow_run: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return a flow run and all below it."""
+        return [flow_run, *(one for child in self.subflows(flow_run) for one in self.family(child))]
+
+    def all_tasks(self, report: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the task runs of a whole run."""
+        return [task for flow_run in self.family(self.run(report)) for task in self.tasks(flow_run)]
+
+    def tree(self, flow_run: dict[str, Any]) -> dict[str, Any]:
+        """Return the names of the task runs and subflows, as they are nested."""
+        inner = {one["name"]: self.tree(one) for one in self.subflows(flow_run)}
+        return {**dict.fromkeys(sorted(task["name"] for task in self.tasks(flow_run))), **inner}
+
+    def flow_name(self, flow_run: dict[str, Any]) -> str:
+        """Return the name of the flow of a flow run."""
+        (flow,) = self.find("flows", flows={"id": {"any_": [flow_run["flow_id"]]}})
+        return str(flow["name"])
+
+    def _task_runs(self, flow_run: dict[str, Any]) -> list[dict[str, Any]]:
+        return self.find("task_runs", task_runs={"flow_run_id": {"any_": [flow_run["id"]]}})
+
+
+@pytest.fixture
+def history() -> History:
+    """The managed server of the tests, running."""
+    managed = server.begin_managed()
+    server.wait_until_ready(managed)
+    return History(managed.api_url)
+
+
+def states(runs: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    """Return the states that there are, by type and name."""
+    return {(run["state_type"], run["state_name"]) for run in runs}
+
+
+def test_a_yaml_file_is_a_flow_and_a_pipeline_a_subflow(project: Project, model: SimulatedModel, history: History) -> None:
+    project.generate(project.documents(4), model.url, shard_size=2)
+    report = project.report()
+    whole = history.run(report)
+    assert history.flow_name(whole) == "small"
+    assert report["ui_url"].endswith(whole["id"])
+    assert history.tree(whole) == {
+        "questions": {"ask [1/2]": None, "ask [2/2]": None},
+        "answers": {"reply [1/2]": None, "reply [2/2]": None},
+    }
+    assert [history.flow_name(one) for one in history.subflows(whole)] == ["small.questions", "small.answers"]
+    assert states(history.family(whole)) == {("COMPLETED", "Completed")}
+    assert states(history.all_tasks(report)) == {("COMPLETED", "Completed")}
+
+
+def test_a_task_run_says_its_block_and_its_model(project: Project, model: SimulatedModel, history: History) -> None:
+    project.generate(project.documents(2), model.url)
+    for task in history.all_tasks(project.report()):
+        assert {"LLMBlock", "teacher"} <= set(task["tags"])
+
+
+def test_a_shard_is_tied_to_the_shards_that_it_comes_from(project: Project, model: SimulatedModel, history: History) -> None:
+    project.write("flow.yaml", ONE_PIPELINE)
+    project.generate(project.documents(4), model.url, shard_size=2)
+    tasks = {task["name"]: task for task in history.all_tasks(project.report())}
+    names = {task["id"]: name for name, task in tasks.items()}
+    edges = {
+        (names[source["id"]], name)
+        for name, task in tasks.items()
+        for sources in task["task_inputs"].values()
+        for source in sources
+        if source["input_type"] == "task_run"
+    }
+    assert edges == {
+        ("ask [1/2]", "drop [1/2]"),
+        ("ask [2/2]", "drop [2/2]"),
+        ("drop [1/2]", "most_common [all]"),
+        ("drop [2/2]", "most_common [all]"),
+        ("most_common [all]", "reply [1/2]"),
+        ("most_common [all]", "reply [2/2]"),
+    }
+
+
+ONE_PIPELINE = """\
+- block_type: LLMBlock
+  block_config: {block_name: ask, config_path: ask.yaml, model_id: teacher, output_cols: [question]}
+- block_type: FilterByValueBlock
+  block_config: {block_name: drop, filter_column: document, filter_value: none, operation: operator.ne}
+- block_type: SetToMajorityValue
+  block_config: {block_name: most_common, col_name: question}
+- block_type: LLMBlock
+  block_config: {block_name: reply, config_path: reply.yaml, model_id: teacher, output_cols: [answer]}
+"""
+
+
+def test_pipelines_are_nested_as_they_are_written(project: Project, history: History) -> None:
+    project.write("flow.yaml", NESTED)
+    project.write("innermost.yaml", INNERMOST)
+    rows = project.generate(project.documents(2), None)
+    assert len(rows) == 2 * 2 * 3
+    assert history.tree(history.run(project.report())) == {
+        "outer": {"copy [1/1]": None, "middle": {"innermost": {"copy_again [1/1]": None}}},
+        "rounds": {
+            "twice (1/2)": {"rename [1/1]": None},
+            "twice (2/2)": {"rename [1/1]": None},
+            **{f"thrice [{number}/2]": None for number in (1, 2)},
+        },
+    }
+
+
+def test_the_plan_the_report_and_some_rows_are_artifacts(project: Project, model: SimulatedModel, history: History) -> None:
+    project.generate(project.documents(2), model.url)
+    report = project.report()
+    whole = history.run(report)
+    found = history.find("artifacts", artifacts={"flow_run_id": {"any_": [whole["id"]]}})
+    by_key = {one["key"]: one for one in found}
+    assert set(by_key) == {"small-plan", "small-report", "small-rows"}
+    assert "ask" in by_key["small-plan"]["data"]
+    assert report["run_id"] in by_key["small-report"]["data"]
+    assert "Island 0" in by_key["small-rows"]["data"]
+
+
+def test_logs_tell_of_transitions_and_neither_of_rows_nor_of_the_key(
+    project: Project, model: SimulatedModel, history: History
+) -> None:
+    model.change(api_key="sk-very-secret", malformed_share=0.3)
+    project.seeds(12)
+    ran = project.run(model.url, "--shard-size", "6", "--allow-rejects", OPENAI_API_KEY="sk-very-secret")
+    assert ran.code == 0, ran.stderr
+    ids = [one["id"] for one in history.family(history.run(ran.report))]
+    messages: list[str] = []
+
+    def has_all() -> bool:
+        messages[:] = [log["message"] for log in history.find("logs", logs={"flow_run_id": {"any_": ids}})]
+        return any("12 rows in" in message for message in messages)
+
+    project.wait_for(has_all, "the last line of the log", 20)
+    assert len([message for message in messages if "12 rows in shards of 6" in message]) == 1
+    for secret in ("Island", "wells", "sk-very-secret", "Sorry, I started"):
+        assert not [message for message in messages if secret in message]
+        assert secret not in ran.stderr
+    assert len(messages) <= 3 + 2 * len(ids) + 4 * len(history.all_tasks(ran.report))
+
+
+def test_a_second_run_is_cached_and_calls_nobody(project: Project, model: SimulatedModel, history: History) -> None:
+    project.generate(project.documents(9), model.url, shard_size=2, output=str(project.folder / "one.jsonl"))
+    paid = model.stats()["calls"]
+    project.generate(project.documents(9), model.url, shard_size=2, output=str(project.folder / "two.jsonl"))
+    assert model.stats()["calls"] == paid == 18
+    assert states(history.all_tasks(project.report())) == {("COMPLETED", "Cached")}
+    assert (project.folder / "one.jsonl").read_bytes() == (project.folder / "two.jsonl").read_bytes()
+    assert (project.report()["llm_calls"], project.report()["llm_replayed"]) == (0, 18)
+
+
+def test_an_edited_prompt_runs_its_block_and_what_comes_after(
+    project: Project, model: SimulatedModel, history: History
+) -> None:
+    project.generate(project.documents(4), model.url, shard_size=2)
+    edited = (project.folder / "reply.yaml").read_text("utf-8").replace("Answer the question.", "Answer the question briefly.")
+    project.write("reply.yaml", edited)
+    project.generate(project.documents(4), model.url, shard_size=2)
+    assert model.stats()["calls"] == 12
+    found = {task["name"].split()[0]: task["state_name"] for task in history.all_tasks(project.report())}
+    assert found == {"ask": "Cached", "reply": "Completed"}
+
+
+def test_a_failed_run_says_why_and_leaves_nothing_running(project: Project, model: SimulatedModel, history: History) -> None:
+    model.change(quota=3)
+    with pytest.raises(SdgError, match="QuotaUsedUp"):
+        project.generate(project.documents(8), model.url, shard_size=2)
+    whole = history.run(project.report())
+    assert states([whole]) == {("FAILED", "Failed")}
+    assert "QuotaUsedUp" in whole["state"]["message"]
+    left = {"PENDING", "RUNNING", "SCHEDULED"}
+
+    def has_ended() -> bool:
+        return not left & {one["state_type"] for one in (*history.family(whole), *history.all_tasks(project.report()))}
+
+    project.wait_for(has_ended, "the end of every run", 20)
+
+
+@contextmanager
+def another_server(folder: Path) -> Iterator[str]:
+    """Serve Prefect as a user does who has a server of their own."""
+    port = free_port()
+    own = {"PREFECT_HOME": str(folder), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | own
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"]
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet, start_new_session=True)
+    try:
+        yield f"http://127.0.0.1:{port}/api"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on now."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_answering(api_url: str) -> bool:
+    """Return whether a server answers."""
+    try:
+        return httpx.get(f"{api_url}/health", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.timeout(240)
+def test_a_server_of_the_users_gets_the_run_and_no_other_is_started(project: Project, model: SimulatedModel) -> None:
+    project.seeds(2)
+    home = project.folder / "home"
+    with another_server(project.folder / "prefect") as api_url:
+        project.wait_for(lambda: is_answering(api_url), "the server's start")
+        ran = project.run(model.url, PREFECT_API_URL=api_url, SDG_PREFECT_HOME=str(home))
+        assert ran.code == 0, ran.stderr
+        history = History(api_url)
+        assert states(history.family(history.run(ran.report))) == {("COMPLETED", "Completed")}
+        assert len(history.all_tasks(ran.report)) == 2
+    assert not (home / "server.json").exists()
+
+
+def test_a_server_out_of_reach_is_told_and_the_run_goes_on_with_the_managed_one(
+    project: Project, model: SimulatedModel, history: History
+) -> None:
+    project.seeds(2)
+    ran = project.run(model.url, PREFECT_API_URL=f"http://127.0.0.1:{free_port()}/api")
+    assert ran.code == 0, ran.stderr
+    (line,) = [line for line in ran.stderr.splitlines() if "PREFECT_API_URL" in line]
+    assert "no Prefect server answers" in line
+    assert "The run goes on with a local server." in line
+    assert states(history.family(history.run(ran.report))) == {("COMPLETED", "Completed")}
+
+
+def test_a_server_that_dies_in_the_middle_of_a_run_does_not_stop_it(
+    project: Project, model: SimulatedModel, history: History
+) -> None:
+    seeds = project.documents(12)
+    expected = project.generate(seeds, model.url, storage=project.folder / "elsewhere")
+    paid = model.stats()["completions"]
+    model.change(latency=0.5)
+    project.seeds(seeds)
+    run = project.start(model.url, "--shard-size", "2", "--concurrency", "4")
+    project.wait_for(lambda: model.stats()["completions"] >= paid + 6, "the sixth reply")
+    managed = server.status()
+    assert managed is not None
+    assert managed.pid is not None
+    os.kill(managed.pid, signal.SIGKILL)
+    ran = run.wait()
+    assert ran.code == 0, ran.stderr
+    assert project.output() == expected
+    assert ran.report["llm_calls"] == 24
+    assert "Traceback" not in ran.stderr
+    revived = server.status()
+    assert revived is not None
+    assert revived.port == managed.port
