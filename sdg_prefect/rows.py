@@ -103,16 +103,24 @@ def concat(tables: Sequence[pa.Table]) -> pa.Table:
     """Concatenate tables whose columns may differ in type or presence; numbers widen, nulls take any type."""
     import pyarrow as pa
 
-    if len(tables) == 1:
-        return tables[0]
-    return pa.concat_tables(tables, promote_options="permissive")
+    full = with_rows(tables)
+    return full[0] if len(full) == 1 else pa.concat_tables(full, promote_options="permissive")
+
+
+def with_rows(tables: Sequence[pa.Table]) -> list[pa.Table]:
+    """Leave out tables without rows, which may lack columns, unless there are no others."""
+    return [table for table in tables if table.num_rows] or list(tables)
 
 
 def fingerprint(table: pa.Table) -> str:
     """Hash the content of a table: its columns in order, their types, and every value."""
     import pyarrow as pa
 
-    plain = table.replace_schema_metadata(None).combine_chunks()
+    # Taking the rows anew makes the bytes depend on the values alone, not on slices or on what stands under a null.
+    places = pa.array(range(table.num_rows), pa.int64())
+    columns = [table.column(name).take(places) for name in table.column_names]
+    schema = pa.schema([(field.name, field.type) for field in table.schema])
+    plain = pa.Table.from_arrays(columns, schema=schema).combine_chunks()
     hasher = hashlib.blake2b(digest_size=16)
     sink = _HashSink(hasher)
     with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), plain.schema) as writer:

@@ -9,7 +9,7 @@ from jinja2 import TemplateError
 from pydantic import Field
 
 from sdg_prefect.blocks.base import Need
-from sdg_prefect.blocks.llm import _DEFAULTS, LLMBlock
+from sdg_prefect.blocks.llm import DEFAULTS, PromptBlock
 from sdg_prefect.blocks.prompts import Prompt, PromptFile
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.models.completion import Request
@@ -19,15 +19,13 @@ EVERY = "All"
 
 
 @block("ConditionalLLMBlock")
-class ConditionalLLMBlock(LLMBlock):
+class ConditionalLLMBlock(PromptBlock):
     """Ask a model about each row with the prompt file that belongs to the row's value in a column.
 
     The prompt is sent as raw text over the completion protocol, without a chat template. Tags come from the first prompt file.
     A row whose value has no prompt is rejected, unless there is a prompt for ``All``.
     """
 
-    config_path: PromptFile | None = Field(default=None, exclude=True)  # type: ignore[assignment]
-    """Not used by this block; see ``config_paths``."""
     config_paths: Mapping[str | bool | int | float, PromptFile] = Field(min_length=1)
     """Prompt file by value; ``All`` stands for every other value."""
     selector_column_name: str = Field(min_length=1)
@@ -35,6 +33,9 @@ class ConditionalLLMBlock(LLMBlock):
 
     def _first_prompt(self) -> Prompt:
         return next(iter(self.config_paths.values()))
+
+    def asks(self) -> object:
+        return self.selector_column_name
 
     def reads(self) -> Iterable[Need]:
         supplied = self._supplied()
@@ -54,4 +55,4 @@ class ConditionalLLMBlock(LLMBlock):
                 f"no prompt for {value!r} in '{self.selector_column_name}'; "
                 f"there is one for {', '.join(map(repr, self.config_paths))}."
             )
-        return Request(self.model_id, row_id, prompt=prompt.render_text(row), params={**_DEFAULTS, **self.gen_kwargs})
+        return Request(self.model_id, row_id, prompt=prompt.render_text(row), params={**DEFAULTS, **self.gen_kwargs})

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sdg_prefect.blocks.context import Context
 
-_DEFAULTS: Mapping[str, Any] = {"temperature": 0, "max_tokens": 4096}
+DEFAULTS: Mapping[str, Any] = {"temperature": 0, "max_tokens": 4096}
 
 RAW_PROMPT = "blank"
 """The ``model_prompt`` that sends the prompt as it is, over the text completion protocol."""
@@ -67,17 +67,11 @@ def reject_failure(context: Context, row: int, failure: Failure) -> None:
     context.reject(row, failure.error, failure.message, attempts=failure.attempts, transient=failure.transient)
 
 
-@block("LLMBlock")
-class LLMBlock(Block):
-    """Ask a model about each row with a prompt file, and parse the replies into rows.
-
-    A reply may give several rows; ``n`` replies give those of each. A row whose replies give nothing is rejected, with the reply.
-    """
+class PromptBlock(Block):
+    """The way from a row through a prompt and a model's replies to rows."""
 
     makes_rows: ClassVar[bool] = True
 
-    config_path: PromptFile
-    """The prompt file."""
     output_cols: tuple[str, ...] = Field(min_length=1)
     """Columns that the parser fills."""
     model_id: str = Field(min_length=1)
@@ -93,7 +87,7 @@ class LLMBlock(Block):
     """Sampling parameters, over the defaults temperature 0 and max_tokens 4096."""
 
     @model_validator(mode="after")
-    def _parser_fits(self) -> LLMBlock:
+    def _parser_fits(self) -> PromptBlock:
         self._check_parser()
         return self
 
@@ -122,7 +116,8 @@ class LLMBlock(Block):
             )  # fmt: skip
 
     def _first_prompt(self) -> Prompt:
-        return self.config_path
+        """Return the prompt whose tags and ``num_samples`` count."""
+        raise TypeError(f"{type(self).__name__} has no prompt")
 
     def reads(self) -> Iterable[Need]:
         return [need for need in self._first_prompt().needs() if need.column not in self._supplied()]
@@ -185,7 +180,7 @@ class LLMBlock(Block):
         return {need.column for need in self._first_prompt().needs()}
 
     def _request(self, row: Mapping[str, Any], row_id: str) -> Request:
-        params = {**_DEFAULTS, **self.gen_kwargs}
+        params = {**DEFAULTS, **self.gen_kwargs}
         prompt = self._first_prompt()
         template = self.model_prompt
         if template is not None and (template == RAW_PROMPT or "{prompt}" in template):
@@ -246,3 +241,17 @@ class LLMBlock(Block):
         import pyarrow as pa
 
         return set_column(table, "num_samples", pa.array([number] * table.num_rows, pa.int64()))
+
+
+@block("LLMBlock")
+class LLMBlock(PromptBlock):
+    """Ask a model about each row with a prompt file, and parse the replies into rows.
+
+    A reply may give several rows; ``n`` replies give those of each. A row whose replies give nothing is rejected, with the reply.
+    """
+
+    config_path: PromptFile
+    """The prompt file."""
+
+    def _first_prompt(self) -> Prompt:
+        return self.config_path

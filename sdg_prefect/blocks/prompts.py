@@ -168,7 +168,8 @@ def _read_messages(files: FlowFiles, content: list[Any], text: str, shown: str) 
             Problem("the last message of a prompt has to be the user's.", file=shown, line=_line_of_item(text, len(content)))
         )
         return None
-    return Prompt(messages=tuple(messages), source=shown, text=text)
+    # Such a file has no tags: the whole reply is what is wanted, unless a pattern says otherwise.
+    return Prompt(messages=tuple(messages), start_tags=("",), end_tags=("",), source=shown, text=text)
 
 
 def _check_templates(files: FlowFiles, prompt: Prompt) -> None:

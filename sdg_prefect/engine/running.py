@@ -25,7 +25,7 @@ from sdg_prefect.plan.sharding import Sizes, cut
 from sdg_prefect.report.progress import Observer
 from sdg_prefect.report.rendering import headline
 from sdg_prefect.report.run_report import BlockTally, RunReport
-from sdg_prefect.rows import fingerprint
+from sdg_prefect.rows import fingerprint, with_rows
 from sdg_prefect.settings import settings
 from sdg_prefect.store.checkpoints import read_rejects
 from sdg_prefect.store.output import unified_schema, write_output
@@ -144,7 +144,7 @@ class Run:
 
     def _write(self, shards: Sequence[Shard]) -> None:
         """Write the output, shard by shard, in the order of the seeds."""
-        tables = [read_shard(self.root, shard.ref) for shard in shards]
+        tables = with_rows([read_shard(self.root, shard.ref) for shard in shards])
         schema = unified_schema([table.schema for table in tables])
         if self.plan.output_columns is not None:
             names = [schema.names[0], *(name for name in self.plan.output_columns if name in schema.names)]

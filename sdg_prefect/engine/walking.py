@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from prefect import Task
-from prefect.utilities.annotations import quote
+from prefect.utilities.annotations import opaque, quote
 
 from sdg_prefect.engine.flows import as_flow
 from sdg_prefect.engine.live import Live, ShardContext
@@ -54,6 +54,7 @@ class Walk:
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_SHARDS_IN_FLIGHT))
     _at_work: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     """By folder of the checkpoint: shards of equal content, as all empty ones are, share one."""
+    _made: list[Checkpoint] = field(default_factory=list)
     _failed: bool = False
 
     async def pipeline(self, plan: PipelinePlan, shards: Sequence[Shard]) -> list[Shard]:
@@ -123,7 +124,8 @@ class Walk:
             rows = sum(ref.rows for ref in refs)
             if not step.follows:
                 self.live.observer.shard_started(step.label, rows)
-            sources = [shard.source for shard in shards if shard.source is not None]
+            # Prefect knows a result by its identity, and by that of its parts. Opaque, for all results share the id of the run.
+            sources = [opaque(shard.source) for shard in shards if shard.source is not None]
             try:
                 self.task_runs += 1
                 task = self._task(step)
@@ -132,6 +134,8 @@ class Walk:
                 self._failed = True
                 raise
         self._tally(step, checkpoint, folder)
+        # Kept, so that nothing else gets the identity of its parts and an edge to its task run.
+        self._made.append(checkpoint)
         return [_part(shards, checkpoint, number) for number in range(len(checkpoint.parts))]
 
     def _task(self, step: Step) -> Task[Any, Any]:

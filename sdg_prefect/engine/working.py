@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdg_prefect.accounting import account
+from sdg_prefect.blocks.base import Columns
 from sdg_prefect.counts import Counts
 from sdg_prefect.engine.live import Live, ShardContext
 from sdg_prefect.errors import BlockError, SdgError
@@ -18,6 +21,8 @@ from sdg_prefect.store.shards import DatasetRef, read_shard
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_PACKAGE = str(Path(__file__).parent.parent)
 
 
 def work(
@@ -51,13 +56,33 @@ def work(
 
 
 def _run_block(step: Step, table: pa.Table, context: ShardContext) -> list[pa.Table]:
+    if not table.num_rows:
+        return [_without_rows(step, table)]
     try:
         made = step.block.run(to_dataset(table), context)
         return [to_table(part) for part in (made if isinstance(made, list) else [made])]
     except SdgError:
         raise
     except Exception as error:
-        raise BlockError(f"block '{step.name}' ({step.block.type_name}): {type(error).__name__}: {error}") from error
+        place = _place_in_own_code(error)
+        raise BlockError(f"block '{step.name}' ({step.block.type_name}): {type(error).__name__}: {error}{place}") from error
+
+
+def _without_rows(step: Step, table: pa.Table) -> pa.Table:
+    """Return no rows with the columns that the block would leave; it is not asked to work on nothing."""
+    import pyarrow as pa
+
+    before = Columns(tuple(name for name in table.column_names if name != ROW_ID))
+    after = step.block.columns_after(before).names or before.names
+    kinds = {name: table.schema.field(name).type for name in table.column_names}
+    return pa.table({name: pa.array([], kinds.get(name, pa.null())) for name in (ROW_ID, *after)})
+
+
+def _place_in_own_code(error: Exception) -> str:
+    """Say where in a user's own block an exception arose."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "site-packages" not in frame.filename]
+    own = [frame for frame in frames if not frame.filename.startswith(_PACKAGE)]
+    return f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
 
 
 def _account(step: Step, table: pa.Table, parts: list[pa.Table], context: ShardContext) -> tuple[list[pa.Table], Counts]:

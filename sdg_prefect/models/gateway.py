@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 
 from sdg_prefect.errors import EndpointError
 from sdg_prefect.models.client import Client
-from sdg_prefect.models.completion import Completion, Failure, Request
+from sdg_prefect.models.completion import Choice, Completion, Failure, Request
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError, Reach
 from sdg_prefect.models.readiness import check_endpoint
@@ -109,7 +109,8 @@ class Gateway:
             attempt += 1
             try:
                 async with self._slot(line) as client:
-                    return replace(await client.complete(request), attempts=attempt)
+                    completion = await client.complete(request)
+                return replace(completion, attempts=attempt, choices=tuple(map(_well_formed, completion.choices)))
             except CallError as error:
                 verdict = error.verdict
                 if verdict.reach is Reach.RUN:
@@ -170,3 +171,10 @@ class Gateway:
         for line in self._lines.values():
             if line.client is not None:
                 await line.client.close()
+
+
+def _well_formed(choice: Choice) -> Choice:
+    """Replace halves of characters, which some servers send where a reply was cut and which no file can hold."""
+    if choice.text is None:
+        return choice
+    return replace(choice, text=choice.text.encode("utf-8", "replace").decode())

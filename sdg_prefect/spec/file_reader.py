@@ -115,9 +115,7 @@ class FileReader:
 
     def _one_of_many(self, raw: Any, path: Path) -> PipelineSpec:
         if not isinstance(raw, dict):
-            self.report(
-                f"a pipeline has to be a mapping with 'name' and 'blocks' or 'flow', not {shown_value(raw)}.", "", *path
-            )
+            self.report(f"a pipeline has to be a mapping with 'name' and 'blocks' or 'flow', not {shown_value(raw)}.", "", *path)
             return self._unread("", path)
         meant = self._unknown_keys(raw, PIPELINE_KEYS, "a pipeline", path)
         name = raw.get("name")

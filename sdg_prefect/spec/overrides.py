@@ -56,9 +56,8 @@ class Overrides:
 
     def report_unused(self, problems: list[Problem]) -> None:
         """Report values for blocks that the flow does not have."""
-        for name in dict.fromkeys(block for block, _, _ in self.values):
-            if name not in self._seen:
-                problems.append(Problem(f"--set: the flow has no block '{name}'.", did_you_mean(name, self._seen)))
+        unused = dict.fromkeys(block for block, _, _ in self.values if block not in self._seen)
+        problems += [Problem(f"--set: the flow has no block '{name}'.", did_you_mean(name, self._seen)) for name in unused]
 
 
 def _set(values: dict[str, Any], keys: Sequence[str], value: Any) -> None:

@@ -142,7 +142,8 @@ class _Builder:
                 raise _refusal("a key has to be a word or a number", key_node)
             key = self._value(key_node)
             line = key_node.start_mark.line + 1
-            if not isinstance(key, (str, int, float, bool, type(None))):
+            is_plain = isinstance(key, (str, int, float, bool, type(None)))
+            if not is_plain:
                 raise _refusal("a key has to be a word or a number", key_node)
             if key in own and self._stands_twice(node, key_node):
                 self._document.problems.append(
@@ -170,7 +171,9 @@ class _Builder:
         filled = _VARIABLE.sub(self._variable(path), node.value)
         if node.style is not None or filled in ("", node.value):
             return filled
-        kind = self._loader.resolve(yaml.ScalarNode, filled, (True, False)) if node.tag == _TEXT else node.tag
+        kind = node.tag
+        if kind == _TEXT:
+            kind = self._loader.resolve(yaml.ScalarNode, filled, (True, False))  # type: ignore[no-untyped-call]
         return self._value(yaml.ScalarNode(kind, filled, node.start_mark, node.end_mark))
 
     def _value(self, node: yaml.ScalarNode) -> Any:

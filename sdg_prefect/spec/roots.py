@@ -59,7 +59,9 @@ def read_root_values(reader: FileReader, data: Mapping[str, Any], default_name: 
         reader.warn("'parameters' has no effect.", "", "parameters")
     name = data.get("name") or metadata.get("name") or default_name
     if not isinstance(name, str):
-        reader.report(f"'name' has to be text, not {shown_value(name)}.", "", *(("name",) if "name" in data else ("metadata", "name")))
+        reader.report(
+            f"'name' has to be text, not {shown_value(name)}.", "", *(("name",) if "name" in data else ("metadata", "name"))
+        )
     if not isinstance(data.get("description"), (str, type(None))):
         reader.report(f"'description' has to be text, not {shown_value(data['description'])}.", "", "description")
     own = _columns(reader, data.get("output_columns"), ("output_columns",))
@@ -118,7 +120,9 @@ def read_endpoints(document: Document, data: Any, path: Path, problems: list[Pro
     if data is None:
         return {}
     if not isinstance(data, dict):
-        problems.append(document.problem(f"'models' has to be a mapping of model id to endpoint, not {shown_value(data)}.", "", *path))
+        problems.append(
+            document.problem(f"'models' has to be a mapping of model id to endpoint, not {shown_value(data)}.", "", *path)
+        )
         return {}
     endpoints = {}
     for model_id, value in data.items():

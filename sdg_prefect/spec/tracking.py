@@ -19,7 +19,7 @@ class Tracking:
     """Columns that the seeds have to have, by name, with the first that needs them."""
     after: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """Columns after each item, by the item's identity."""
-    output: Columns = Columns()
+    output: Columns = field(default_factory=Columns)
 
 
 def track_columns(flow: FlowSpec, seeds: Sequence[str] | None) -> Tracking:
@@ -27,8 +27,8 @@ def track_columns(flow: FlowSpec, seeds: Sequence[str] | None) -> Tracking:
 
     Args:
         flow: The flow. A block that could not be read may leave any column.
-        seeds: The columns of the seeds, where they are known; the flow's ``inputs`` otherwise. Where neither is there, a column that
-            no block writes is taken to be the seeds'.
+        seeds: The columns of the seeds, where they are known; the flow's ``inputs`` otherwise. Where neither is there, a column
+            that no block writes is taken to be the seeds'.
     """
     declared = flow.inputs
     if seeds is not None:

@@ -40,7 +40,9 @@ def main() -> int:
         seconds = cpu_seconds("-m", "sdg_prefect", *words)
         beyond = seconds - baseline
         over += beyond > BUDGET
-        print(f"{name:<20}{seconds:6.3f} s  {seconds / baseline:4.1f} x  {beyond:+.3f} s  {'over' if beyond > BUDGET else 'within'} the budget")
+        print(
+            f"{name:<20}{seconds:6.3f} s  {seconds / baseline:4.1f} x  {beyond:+.3f} s  {'over' if beyond > BUDGET else 'within'} the budget"
+        )
     return int(over > 0)
 
 

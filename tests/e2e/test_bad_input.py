@@ -55,7 +55,6 @@ NOBODY = "which no block before writes and the seeds do not have."
 NO_ENDPOINT = "Name it under 'models:' in the flow or in a models.yaml beside it, or pass --api-base URL or --model NAME."
 A_FLOW = "a flow is a list of blocks, or a mapping with 'blocks' or 'pipelines'."
 LLM_FIELDS = "batch_kwargs, block_name, config_path, gen_kwargs, model_id, model_prompt, output_cols, parser_kwargs."
-OPERATIONS = "operator.contains, operator.eq, operator.ge, operator.gt, operator.le, operator.lt, operator.ne."
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,6 @@ MISSPELT = [
     flow("block unlike any", ASK.replace("LLMBlock", "Zzzz"), "flow.yaml:1  unknown block type 'Zzzz'. 'python -m sdg_prefect blocks' lists them."),
     flow("key of the root", f"nmae: x\nblocks:\n{ASK}", "flow.yaml:1  unknown key 'nmae' of a flow. Did you mean 'name'?"),
     flow("blocks of the root", f"name: x\nblock:\n{ASK}", "flow.yaml:2  unknown key 'block' of a flow. Did you mean 'blocks'?"),
-    flow("key that is no word", f"1: x\nblocks:\n{ASK}", "flow.yaml:1  unknown key '1' of a flow. Known: blocks, description,"),
     flow("key of a pipeline", "pipelines:\n- name: x\n  block: []\n", "flow.yaml:3  unknown key 'block' of a pipeline. Did you mean 'blocks'?"),
     flow("key of an item", f"{ASK}  drop_colums: [document]\n", "flow.yaml:7  unknown key 'drop_colums' of a block. Did you mean 'drop_columns'?"),
     flow("block_type", ASK.replace("block_type", "block_tpye"), "flow.yaml:1  unknown key 'block_tpye' of a block. Did you mean 'block_type'?"),
@@ -112,20 +110,16 @@ MISSPELT = [
     prompt("section", PROMPT.replace("generation", "generatoin"), "ask.yaml:3  unknown key 'generatoin' in the prompt. Did you mean 'generation'?"),
     prompt("tags", PROMPT.replace("start_tags", "start_tag"), "ask.yaml:6  unknown key 'start_tag' in the prompt. Did you mean 'start_tags'?"),
     flow("operation", ASK + KEEP.replace("operator.eq", "operator.equals"), "flow.yaml:12  block 'keep': 'operation' cannot be 'operator.equals'. Did you mean 'operator.eq'?"),
-    flow("operation without its prefix", ASK + KEEP.replace("operator.eq", "eq"), f"flow.yaml:12  block 'keep': 'operation' cannot be 'eq'. Known: {OPERATIONS}"),
 ]
 
 FILES = [
     given("no flow", "the flow file 'flwo.yaml' does not exist. Did you mean 'flow.yaml'?", flow="flwo.yaml"),
-    given("no folder", "the flow file 'nowhere/flow.yaml' does not exist.", flow="nowhere/flow.yaml"),
     Case("folder with a flow", ("'a' is a folder, not a flow file. Did you mean 'a/flow.yaml'?",), {"a/flow.yaml": ASK}, {"flow": "a"}),
     Case("folder without one", ("'a' is a folder, not a flow file. Name the flow file in it.",), {"a/x": ""}, {"flow": "a"}),
     given("prompt as a flow", "ask.yaml:1  this is a prompt file, not a flow. Name the flow whose block uses it.", flow="ask.yaml"),
     flow("binary flow", b"\x00\x01\x02", "flow.yaml:1  not text: it holds the control character '\\x00'. Remove it."),
     flow("flow that is not UTF-8", b"# one\nname: caf\xe9\n", "flow.yaml:2  not UTF-8 text. Save the file as UTF-8."),
-    flow("flow in UTF-16", ASK.encode("utf-16"), "flow.yaml:1  not UTF-8 text. Save the file as UTF-8."),
     flow("empty flow", "", f"flow.yaml:1  the file is empty; {A_FLOW}"),
-    flow("flow that is a text", "hello\n", f"flow.yaml:1  {A_FLOW}"),
     flow("flow without blocks", "name: x\n", "flow.yaml:1  a flow has 'blocks' or 'pipelines', and this has neither."),
     flow("flow with no block", "[]\n", "flow.yaml:1  a pipeline needs a list of at least one block."),
     flow("cycle of one", "pipelines:\n- flow: flow.yaml\n", "flow.yaml:2  pipelines go in a circle: flow.yaml → flow.yaml. A flow cannot include itself."),
@@ -145,7 +139,6 @@ SYNTAX = [
     flow("bracket", "blocks: [1, 2\n", "flow.yaml:2  not valid YAML: expected ',' or ']', but got the end of the file. A bracket"),
     flow("two documents", f"{ASK}---\n{ASK}", "flow.yaml:7  not valid YAML: found another document. One file holds one flow; remove the line '---'."),
     flow("tag", "!!python/object/apply:os.system ['echo']\n", "flow.yaml:1  not valid YAML: there is no meaning for the tag '!!python/object/apply:os.system' here."),
-    flow("tag of a value", ASK.replace("teacher", "!!python/name:os.system"), "flow.yaml:5  not valid YAML: could not determine a constructor for the tag"),
     flow("alias bomb", BOMB, "flow.yaml:1  not valid YAML: its aliases unfold to too many values."),
     flow("alias of itself", "blocks: &a [*a]\n", "flow.yaml:1  not valid YAML: it is nested too deep, or contains itself."),
     flow("depth", "[" * 5000, "flow.yaml  not valid YAML: it is nested too deep."),
@@ -220,7 +213,6 @@ COLUMNS = [
          "flow.yaml:8  block 'ask': drop_duplicates names 'question', which drop_columns has just dropped."),
     flow("drop_duplicates of no column", f"{ASK}  drop_duplicates: [questoin]\n", f"flow.yaml:7  block 'ask': drop_duplicates names 'questoin', {NOBODY} Did you mean 'question'?"),
     flow("output_columns of no column", f"name: x\noutput_columns: [questoin]\nblocks:\n{ASK}", f"flow.yaml:2  output_columns names 'questoin', {NOBODY} Did you mean 'question'?"),
-    flow("output_columns twice", f"output_columns: [question, question]\nblocks:\n{ASK}", "flow.yaml:1  'output_columns' names the column 'question' twice."),
     flow("no column is left", f"{ASK}  drop_columns: [question, document]\n", "flow.yaml:7  block 'ask' leaves no column at all."),
 ]
 
@@ -228,9 +220,8 @@ REPLIES = [
     template("attribute walk", "{{ ''.__class__.__mro__ }}", "ask.yaml:4  the template reaches for '__mro__', which is not a part of a row."),
     template("unknown filter", "{{ document | uper }}", "ask.yaml:4  there is no filter 'uper'."),
     template("open brace", "{{ document ", "ask.yaml:5  the template is wrong: expected token 'end of print statement', got 'Ask'."),
-    template("open loop", "{% for x in document %}", "ask.yaml:4  the template is wrong: "),
     template("include", "{% include '/etc/passwd' %}", "ask.yaml:4  a prompt cannot include other templates."),
-    prompt("no tags", PROMPT.split("start_tags")[0], "block 'ask': the prompt ask.yaml has no start_tags and end_tags."),
+    prompt("no tags", PROMPT.partition("start_tags")[0], "block 'ask': the prompt ask.yaml has no start_tags and end_tags."),
     flow("pattern", ASK + CUSTOM % "([a", "flow.yaml:7  block 'ask': parser_kwargs.parsing_pattern: not a valid regular expression: unterminated character set at position 1."),
     flow("groups", TWO_COLUMNS + CUSTOM % "(a)", "block 'ask': the pattern has 1 group(s) for 2 output columns, so no reply could ever give a row."),
 ]
@@ -274,7 +265,7 @@ GROUPS = {
 CASES = [pytest.param(case, id=f"{group}: {case.name}") for group, cases in GROUPS.items() for case in cases]
 TOLD_TWICE = [
     pytest.param(case, id=case.name)
-    for case in (MISSPELT[0], MISSPELT[7], FILES[0], FILES[4], SYNTAX[3], TYPES[0], COLUMNS[0], REPLIES[0], SEED_FILES[0])
+    for case in (MISSPELT[0], MISSPELT[6], FILES[0], FILES[3], SYNTAX[3], TYPES[0], COLUMNS[0], REPLIES[0], SEED_FILES[0])
 ]
 """Cases that are told by ``check`` and by ``run``."""
 

@@ -59,7 +59,13 @@ def test_check_gives_its_problems_as_json(capsys: pytest.CaptureFixture[str], mo
     code, out, err = told(capsys, monkeypatch, "check", "flow.yaml", "--json")
     assert code == 2
     assert json.loads(out) == [
-        {"file": "flow.yaml", "line": 1, "message": "unknown block type 'LMBlock'.", "hint": "Did you mean 'LLMBlock'?", "warning": False}
+        {
+            "file": "flow.yaml",
+            "line": 1,
+            "message": "unknown block type 'LMBlock'.",
+            "hint": "Did you mean 'LLMBlock'?",
+            "warning": False,
+        }
     ]
     assert err == "flow.yaml:1  unknown block type 'LMBlock'. Did you mean 'LLMBlock'?\n"
 
@@ -134,7 +140,10 @@ def test_blocks_that_cannot_be_loaded_are_told_with_their_line(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("--error-429-share", "0.8", "--timeout-share", "0.8"), "the shares of failing calls add up to 1.6, which is more than 1."),
+        (
+            ("--error-429-share", "0.8", "--timeout-share", "0.8"),
+            "the shares of failing calls add up to 1.6, which is more than 1.",
+        ),
         (("--port", "0", "--replies", "ask.yaml"), "ask.yaml:1  not a scripted reply"),
         (("--port", "0", "--log", "nowhere/log"), "cannot open nowhere/log: No such file or directory."),
         (("--port", "99999"), "Invalid value for '--port'"),

@@ -83,7 +83,11 @@ def test_warnings_of_the_file_and_of_the_columns_come_with_the_plan(tmp_path: Pa
 
 def test_a_plan_is_written_for_people(tmp_path: Path) -> None:
     ask = "- block_type: LLMBlock\n  block_config: {block_name: ask, config_path: p.yaml, model_id: teacher, output_cols: [q]}\n  drop_duplicates: [q]\n"
-    plan = compiled(tmp_path, f"name: verse\nmodels: {{teacher: simulated/x}}\noutput_columns: [q]\nblocks:\n{ask}", p=PROMPT.replace("document", "a"))
+    plan = compiled(
+        tmp_path,
+        f"name: verse\nmodels: {{teacher: simulated/x}}\noutput_columns: [q]\nblocks:\n{ask}",
+        p=PROMPT.replace("document", "a"),
+    )
     assert str(plan).splitlines()[1:] == [
         "  model teacher → simulated/x at simulated, in this process, through litellm",
         "  pipeline verse",

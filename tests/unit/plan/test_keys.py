@@ -53,7 +53,9 @@ def keys(of: Plan) -> list[tuple[str, str]]:
         lambda text: text.replace("block_name: ask", "block_name: question"),
         lambda text: text.replace("name: verse", "name: prose"),
         lambda text: text.replace("http://here/v1", "http://there/v1"),
-        lambda text: text.replace("timeout: 60", "timeout: 5, max_concurrency: 3, api_key_env: KEY, price: {input: 1, output: 2}"),
+        lambda text: text.replace(
+            "timeout: 60", "timeout: 5, max_concurrency: 3, api_key_env: KEY, price: {input: 1, output: 2}"
+        ),
         lambda text: text.replace("name: verse", "name: verse\ndescription: D.\nmax_reject_rate: 0.5"),
         lambda text: text.replace("teacher", "tutor"),
         lambda text: text.replace("{temperature: 0.5}", "{temperature: 0.5, n: null}"),
@@ -135,4 +137,14 @@ def test_a_nested_block_keeps_its_key(tmp_path: Path) -> None:
 def test_a_checkpoint_is_of_the_step_and_of_what_went_in(tmp_path: Path) -> None:
     first, second = plan(tmp_path).steps()
     assert first.checkpoint_key(("a", "b")) == first.checkpoint_key(("a", "b"))
-    assert len({first.checkpoint_key(("a",)), first.checkpoint_key(("b",)), first.checkpoint_key(("a", "b")), second.checkpoint_key(("a",))}) == 4
+    assert (
+        len(
+            {
+                first.checkpoint_key(("a",)),
+                first.checkpoint_key(("b",)),
+                first.checkpoint_key(("a", "b")),
+                second.checkpoint_key(("a",)),
+            }
+        )
+        == 4
+    )

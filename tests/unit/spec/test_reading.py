@@ -92,7 +92,9 @@ def test_a_wrong_field_of_a_repeated_block_is_told_with_its_line(tmp_path: Path)
         "- block_type: IterBlock\n  block_config:\n    block_name: again\n    num_iters: 3\n    block_type: RenameColumns\n"
         "    block_kwargs:\n      columns_mpa: {a: b}\n"
     )
-    with pytest.raises(FlowError, match=r"flow\.yaml:7  block 'again': unknown field 'columns_mpa'\. Did you mean 'columns_map'\?"):
+    with pytest.raises(
+        FlowError, match=r"flow\.yaml:7  block 'again': unknown field 'columns_mpa'\. Did you mean 'columns_map'\?"
+    ):
         read(tmp_path, text)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 
@@ -65,7 +65,9 @@ def test_what_the_reader_refuses_does_not_fit(flow: Any, validator: Any) -> None
     assert not validator.is_valid(flow)
 
 
-@pytest.mark.parametrize("name", [name for name in block_names() if (find_block(name) or object).__module__.startswith("sdg_prefect.")])
+@pytest.mark.parametrize(
+    "name", [name for name in block_names() if (find_block(name) or object).__module__.startswith("sdg_prefect.")]
+)
 def test_every_field_of_a_block_is_described(name: str) -> None:
     cls = find_block(name)
     assert cls is not None
