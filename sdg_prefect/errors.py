@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +34,7 @@ def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Return problems file by file and line by line, each once; the file of the first problem comes first."""
     found = list(dict.fromkeys(problems))
     files = list(dict.fromkeys(problem.file for problem in found))
-    return tuple(sorted(found, key=lambda problem: (files.index(problem.file), problem.line)))
+    return tuple(sorted(found, key=lambda problem: (files.index(problem.file), problem.line or sys.maxsize)))
 
 
 class SdgError(Exception):
