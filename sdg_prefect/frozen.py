@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import inspect
 import json
+import textwrap
+from itertools import pairwise
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
-    """A value that a user wrote: strict, immutable, documented by the strings under its fields."""
+    """A value that a user wrote: strict, immutable, documented by the strings under its fields.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+    The strings are read from the source when somebody asks for them, not at each import: see ``documented_schema``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 def canonical(value: Any) -> bytes:
@@ -25,3 +32,44 @@ def canonical(value: Any) -> bytes:
 def digest(*parts: Any, size: int = 16) -> str:
     """Hash JSON-like parts to a hex string of ``2 * size`` characters (BLAKE2b, RFC 7693)."""
     return hashlib.blake2b(canonical(parts), digest_size=size).hexdigest()
+
+
+def field_docs(cls: type[BaseModel]) -> dict[str, str]:
+    """Return the strings under the fields of a class, those of its bases included."""
+    docs: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if issubclass(base, BaseModel) and base is not BaseModel:
+            docs |= _docs_in_source(base)
+    return {name: docs[name] for name in cls.model_fields if name in docs}
+
+
+def _docs_in_source(cls: type[BaseModel]) -> dict[str, str]:
+    """Read the string that follows each annotated name of a class body (PEP 257's attribute docstrings)."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+    except (OSError, TypeError, SyntaxError):
+        return {}
+    body = tree.body[0].body if tree.body and isinstance(tree.body[0], ast.ClassDef) else []
+    docs = {}
+    for field, after in pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(after, ast.Expr):
+            text = getattr(after.value, "value", None)
+            if isinstance(text, str):
+                docs[field.target.id] = inspect.cleandoc(text)
+    return docs
+
+
+def documented_schema(cls: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON Schema of a class, with the strings under its fields and under those of the classes in it."""
+    schema = cls.model_json_schema()
+    known = {found.__name__: found for found in _descendants(Frozen)}
+    for name, part in [(cls.__name__, schema), *schema.get("$defs", {}).items()]:
+        owner = cls if part is schema else known.get(name)
+        for field, doc in field_docs(owner).items() if owner else ():
+            if field in part.get("properties", {}):
+                part["properties"][field].setdefault("description", doc)
+    return schema
+
+
+def _descendants(cls: type[BaseModel]) -> list[type[BaseModel]]:
+    return [found for child in cls.__subclasses__() for found in (child, *_descendants(child))]

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """Defaults that a user may set for a machine, a container or a worker."""
 
-    model_config = SettingsConfigDict(env_prefix="SDG_PREFECT_", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix="SDG_PREFECT_", frozen=True)
 
     home: Path = Field(default_factory=lambda: user_data_path("sdg_prefect"))
     """Folder of the managed local Prefect server: its database, log and address."""

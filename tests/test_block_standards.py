@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from sdg_prefect.blocks import Block, Columns, block_names, find_block
 from sdg_prefect.blocks.structure import StructureBlock
-from sdg_prefect.frozen import digest
+from sdg_prefect.frozen import digest, documented_schema
 from sdg_prefect.models.completion import Choice, Completion, Failure
 from sdg_prefect.rows import seed_ids, with_ids
 from sdg_prefect.testing import BlockResult, check_block, run_block
@@ -229,7 +229,7 @@ def test_blocks_survive_the_way_to_another_process_with_the_same_key() -> None:
 def test_the_schema_of_a_block_type_is_valid_json_schema(name: str) -> None:
     cls = find_block(name)
     assert cls is not None
-    schema = json.loads(json.dumps(cls.model_json_schema()))
+    schema = json.loads(json.dumps(documented_schema(cls)))
     Draft202012Validator.check_schema(schema)
     assert schema["additionalProperties"] is False
     assert all(field.get("description") for field in schema["properties"].values())

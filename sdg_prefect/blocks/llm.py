@@ -107,12 +107,13 @@ class PromptBlock(Block):
                     "the pattern has {groups} group(s) for {columns} output columns, so no reply could ever give a row.",
                     {"groups": groups, "columns": len(self.output_cols)},
                 )
-        elif not prompt.start_tags and not prompt.end_tags:
+        elif not self._tags():
+            lacks = "end_tags" if prompt.start_tags else "start_tags" if prompt.end_tags else "start_tags and end_tags"
             raise PydanticCustomError(
                 "parser",
                 "{message}",
-                {"message": f"the prompt {prompt.source} has no start_tags and end_tags. Give it both (empty texts for the whole "
-                 "reply), or set parser_kwargs with parser_name 'custom' and a parsing_pattern."},
+                {"message": f"the prompt {prompt.source} has no {lacks}. Give it both (empty texts for the whole reply), or "
+                 "set parser_kwargs with parser_name 'custom' and a parsing_pattern."},
             )  # fmt: skip
 
     def _first_prompt(self) -> Prompt:
@@ -127,6 +128,9 @@ class PromptBlock(Block):
         return [*added, *self._filled()]
 
     def doubts(self, before: Columns) -> Iterable[str]:
+        options = self.parser_kwargs
+        if options.parsing_pattern and not options.is_custom:
+            yield "the parsing_pattern has no effect without parser_name 'custom'."
         if len(self._filled()) < len(self.output_cols):
             yield (
                 f"the prompt has {len(self._tags())} pair(s) of tags for {len(self.output_cols)} output columns; "

@@ -129,7 +129,8 @@ def _check_sections(files: FlowFiles, content: Mapping[Any, Any], text: str, sho
 
     for key in content:
         if key not in _KNOWN and (hint := did_you_mean(str(key), _KNOWN)).startswith("Did you mean"):
-            report(str(key), f"unknown key '{key}' in the prompt.", hint, warning=True)
+            # Where the right key is there too, the other one may be somebody's note; where it is not, its text would be lost.
+            report(str(key), f"unknown key '{key}' in the prompt.", hint, warning=hint.split("'")[1] in content)
     for key in SECTIONS:
         if not isinstance(content.get(key), (str, type(None))):
             report(key, f"section '{key}' has to be text, not {type(content[key]).__name__}.")
@@ -178,7 +179,9 @@ def _check_templates(files: FlowFiles, prompt: Prompt) -> None:
             find_variables(message.content)
         except TemplateProblem as problem:
             line = _line_of_text(prompt.text, message.content.splitlines()[problem.line - 1 : problem.line])
-            files.report(Problem(f"{problem}.", file=prompt.source, line=line))
+            files.report(
+                Problem(f"{str(problem).rstrip('.')}{'' if str(problem).endswith('?') else '.'}", file=prompt.source, line=line)
+            )
 
 
 def _line_of_key(text: str, key: str) -> int:

@@ -23,17 +23,24 @@ _WHOLE = ("n", "max_tokens", "max_completion_tokens", "seed", "best_of", "top_lo
 
 
 def _check(params: Mapping[str, Any]) -> Mapping[str, Any]:
-    for name, value in params.items():
-        if name not in KNOWN:
-            hint = did_you_mean(name, KNOWN) or "A parameter of your server alone goes under 'extra_body'."
-            raise PydanticCustomError("gen_kwargs", "{message}", {"message": f"unknown sampling parameter '{name}'. {hint}"})
-        wanted = "a number" if name in _NUMBERS else "a whole number" if name in _WHOLE else ""
-        kinds = (int, float) if name in _NUMBERS else (int,)
-        if wanted and value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
-            raise PydanticCustomError("gen_kwargs", "{message}", {"message": f"'{name}' has to be {wanted}, not {value!r}."})
-        if name == "n" and value is not None and value < 1:
-            raise PydanticCustomError("gen_kwargs", "'n' has to be at least 1.")
+    wrong = [message for name, value in params.items() if (message := _wrong(name, value))]
+    if wrong:
+        raise PydanticCustomError("gen_kwargs", "{message}", {"message": " ".join(wrong)})
     return normal(params)
+
+
+def _wrong(name: str, value: Any) -> str:
+    """Say what is wrong with a parameter; nothing if it is fine."""
+    if name not in KNOWN:
+        hint = did_you_mean(name, KNOWN) or "A parameter of your server alone goes under 'extra_body'."
+        return f"unknown sampling parameter '{name}'. {hint}"
+    wanted = "a number" if name in _NUMBERS else "a whole number" if name in _WHOLE else ""
+    kinds = (int, float) if name in _NUMBERS else (int,)
+    if wanted and value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
+        return f"'{name}' has to be {wanted}, not {value!r}."
+    if name == "n" and value is not None and value < 1:
+        return "'n' has to be at least 1."
+    return ""
 
 
 def normal(params: Mapping[str, Any]) -> dict[str, Any]:

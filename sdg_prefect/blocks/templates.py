@@ -11,6 +11,8 @@ from jinja2 import Template, TemplateError, TemplateSyntaxError, Undefined, meta
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from sdg_prefect.errors import did_you_mean
+
 
 class _Sandbox(ImmutableSandboxedEnvironment):
     """No attribute that leads into Python, no arithmetic that fills the memory."""
@@ -96,7 +98,8 @@ def _read(text: str) -> nodes.Template:
         raise TemplateProblem("a prompt cannot include other templates", include.lineno)
     for filtered in tree.find_all(nodes.Filter):
         if filtered.name not in _ENVIRONMENT.filters:
-            raise TemplateProblem(f"there is no filter '{filtered.name}'", filtered.lineno)
+            hint = did_you_mean(filtered.name, _ENVIRONMENT.filters)
+            raise TemplateProblem(f"there is no filter '{filtered.name}'. {hint}".rstrip(" ."), filtered.lineno)
     for test in tree.find_all(nodes.Test):
         if test.name not in _ENVIRONMENT.tests:
             raise TemplateProblem(f"there is no test '{test.name}'", test.lineno)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.errors import FlowError, InputError, Problem
@@ -11,7 +13,7 @@ from sdg_prefect.models.endpoint import Endpoint, resolve_endpoints
 from sdg_prefect.plan.compile import compile_plan
 from sdg_prefect.plan.plan import Plan
 from sdg_prefect.spec.flow import FlowSpec
-from sdg_prefect.spec.reader import read_flow
+from sdg_prefect.spec.reader import scan_flow
 from sdg_prefect.spec.tracking import Tracking, track_columns
 
 
@@ -35,22 +37,44 @@ def prepare(options: RunOptions, salt: str = "", *, needs_endpoints: bool = True
     Raises:
         FlowError: With every problem found.
     """
-    spec = read_flow(options.flow, options.models_file, options.overrides)
-    problems: list[Problem] = []
+    reading = scan_flow(options.flow, options.models_file, options.overrides)
+    spec, problems = reading.flow, reading.errors
     columns = _seed_columns(options, problems)
+    problems += _output_problems(options)
+    if spec is None:
+        raise FlowError(problems)
     tracking = track_columns(spec, columns)
     problems += [problem for problem in tracking.problems if not problem.warning]
-    problems += _output_problems(options)
     endpoints: dict[str, Endpoint] = {}
     try:
         endpoints = resolve_endpoints(spec.model_ids(), spec.models, options.model, options.api_base)
     except FlowError as error:
-        problems += error.problems if needs_endpoints else ()
+        # A file that could not be read may have named the endpoint.
+        problems += error.problems if needs_endpoints and not reading.errors else ()
+    problems += _command_problems(options)
     if problems:
         raise FlowError(problems)
     if options.api_key_env:
         endpoints = {name: replace_key(endpoint, options.api_key_env) for name, endpoint in endpoints.items()}
     return Prepared(spec, tracking, compile_plan(spec, tracking, endpoints, salt))
+
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+
+def _command_problems(options: RunOptions) -> list[Problem]:
+    """Find what is wrong between the options themselves."""
+    problems = []
+    if options.api_key_env and not _VARIABLE.fullmatch(options.api_key_env):
+        hint = "Put the key into a variable, and name that."
+        problems.append(Problem("--api-key-env takes the name of an environment variable, not a key.", hint))
+    if isinstance(options.input, str) and options.output and _same_file(options.input, options.output):
+        problems.append(Problem(f"the output '{options.output}' is the file of the seeds.", "Name another one with --output."))
+    return problems
+
+
+def _same_file(one: str, other: str) -> bool:
+    return one == other or (Path(one).exists() and Path(other).exists() and Path(one).samefile(other))
 
 
 def replace_key(endpoint: Endpoint, variable: str) -> Endpoint:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sdg_prefect.engine.running import Run
     from sdg_prefect.plan.plan import Plan
     from sdg_prefect.report.run_report import RunReport
+    from sdg_prefect.spec.flow import FlowSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def run(options: RunOptions, observer: Observer | None = None, *, is_last: bool 
     server = _begin(watcher)
     if server is not _NO_SERVER:
         os.environ.update(client_environment(server))
-    seeds = read_seeds_of(options)
+    seeds = read_seeds_of(options, prepared.spec)
     _warm_up(prepared.plan, Root.at(options.storage or settings().storage))
     server = _ready(server, watcher)
     this = make_run(prepared.plan, options, seeds, run_id, watcher, server.ui_url)
@@ -117,21 +118,23 @@ def _ready(server: Server, watcher: Observer) -> Server:
     return server
 
 
-def read_seeds_of(options: RunOptions) -> pa.Table:
+def read_seeds_of(options: RunOptions, spec: FlowSpec) -> pa.Table:
     """Read the seeds that the options name.
 
     Raises:
-        InputError: There are none, or they cannot be read.
+        InputError: There are none, fewer than the flow asks for, or they cannot be read.
     """
+    from sdg_prefect.errors import InputError
     from sdg_prefect.store.seeds import read_seeds, seeds_of
 
     if options.input is None:
-        from sdg_prefect.errors import InputError
-
         raise InputError("there are no seeds.", "Name them with --input FILE.")
-    if isinstance(options.input, str):
-        return read_seeds(options.input, options.limit)
-    return seeds_of(options.input, options.limit)
+    read = read_seeds if isinstance(options.input, str) else seeds_of
+    seeds = read(options.input, options.limit)
+    least = spec.inputs.min_samples if spec.inputs else 1
+    if seeds.num_rows < least and options.limit is None:
+        raise InputError(f"the seeds have {seeds.num_rows} rows; the flow asks for at least {least}.")
+    return seeds
 
 
 def _warm_up(plan: Plan, root: Root) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sdg_prefect.errors import FlowError
+from sdg_prefect.errors import FlowError, Problem, did_you_mean
 from sdg_prefect.frozen import Frozen
 
 
@@ -37,8 +37,6 @@ class Endpoint(Frozen):
     """Seconds until one attempt of a call is given up."""
     price: Price | None = None
     """Price, where litellm's own table does not know the model."""
-    context_window: Annotated[int, Field(ge=1)] | None = None
-    """Tokens that prompt and completion may have together; longer prompts are rejected before they are sent."""
     params: Mapping[str, object] = Field(default_factory=dict)
     """Sampling parameters for every call to this model, below those of a block's ``gen_kwargs``."""
     client: Literal["litellm", "pooling"] = "litellm"
@@ -54,6 +52,9 @@ class Endpoint(Frozen):
         if self.api_key_env:
             return os.environ.get(self.api_key_env)
         return os.environ.get("OPENAI_API_KEY") if self.api_base and not self.is_simulated else None
+
+
+_HOW = "Name it under 'models:' in the flow or in a models.yaml beside it, or pass --api-base URL or --model NAME."
 
 
 def resolve_endpoints(
@@ -73,7 +74,8 @@ def resolve_endpoints(
     Raises:
         FlowError: A model id has no endpoint.
     """
-    resolved = {}
+    resolved: dict[str, Endpoint] = {}
+    missing: list[Problem] = []
     for model_id in sorted(model_ids):
         known = declared.get(model_id)
         if model or api_base:
@@ -86,8 +88,8 @@ def resolve_endpoints(
         elif "/" in model_id and model_id.split("/")[0] == "simulated":
             resolved[model_id] = Endpoint(model=model_id)
         else:
-            raise FlowError(
-                f"model '{model_id}' has no endpoint.",
-                "Name it under 'models:' in the flow or in a models.yaml beside it, or pass --api-base URL or --model NAME.",
-            )
+            near = did_you_mean(model_id, declared) if declared else ""
+            missing.append(Problem(f"model '{model_id}' has no endpoint.", near if near.startswith("Did") else _HOW))
+    if missing:
+        raise FlowError(missing)
     return resolved

@@ -48,6 +48,8 @@ _BROKEN_REPLY = Verdict(Reach.CALL, "BrokenReply")
 _QUOTA_MARKS = ("insufficient_quota", "exceeded your current quota", "credit balance is too low", "billing_hard_limit")
 _WINDOW_MARKS = ("context_length_exceeded", "maximum context length", "context window", "too many tokens", "prompt is too long")
 _FILTER_MARKS = ("content_filter", "content policy", "content_policy_violation", "content management policy")
+_KEY_MARKS = ("missing credentials", "api_key client option must be set", "no api key", "api key not valid", "incorrect api key")
+_PROVIDER_MARKS = ("llm provider not provided", "unable to map your input to a model")
 _CONNECTION_MARKS = ("connection error", "cannot connect", "connect call failed", "connection refused", "server disconnected",
                      "connection reset", "name or service not known", "all connection attempts failed")  # fmt: skip
 
@@ -71,6 +73,10 @@ def judge(status: int | None, message: str) -> Verdict:
         message: What the endpoint or the client said.
     """
     said = message.lower()
+    if any(mark in said for mark in _KEY_MARKS):
+        return _BY_STATUS[401]
+    if any(mark in said for mark in _PROVIDER_MARKS):
+        return _BY_STATUS[404]
     if any(mark in said for mark in _CONNECTION_MARKS):
         return _UNREACHABLE
     if status in (402, 429) and any(mark in said for mark in _QUOTA_MARKS):

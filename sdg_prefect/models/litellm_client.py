@@ -105,7 +105,8 @@ class LitellmClient:
             status, message = 408, f"no reply within {self._endpoint.timeout:g} s"
         elif isinstance(error, self._litellm.exceptions.ContextWindowExceededError):
             message = f"context_length_exceeded: {message}"
-        return CallError(judge(status, message), _plain(message), _retry_after(error))
+        # The message alone may leave out what went wrong, such as "content_filter".
+        return CallError(judge(status, f"{message} {_code(error)}"), _plain(message), _retry_after(error))
 
     async def close(self) -> None:
         """Give back the connections that litellm keeps for this process."""
@@ -126,6 +127,12 @@ def _plain(message: str) -> str:
         elif colon and head.endswith("Error") and " " not in head:
             said = rest
     return said.strip()
+
+
+def _code(error: Exception) -> str:
+    """Return the code in the body of the endpoint's error, where there is one."""
+    body = getattr(error, "body", None)
+    return str(body.get("code") or "") if isinstance(body, Mapping) else ""
 
 
 def _retry_after(error: Exception) -> float | None:

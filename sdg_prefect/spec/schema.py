@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sdg_prefect.blocks import Block, block_names, find_block
+from sdg_prefect.frozen import documented_schema
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.spec.flow import Inputs
 
@@ -17,14 +18,14 @@ def flow_schema() -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     items = [_item(cls, definitions) for cls in classes]
     definitions["blocks"] = {"type": "array", "minItems": 1, "items": {"oneOf": items}}
-    definitions["endpoint"] = _lifted(Endpoint.model_json_schema(), definitions)
+    definitions["endpoint"] = _lifted(documented_schema(Endpoint), definitions)
     models = {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/endpoint"}]}}
     root = {
         "name": {"type": "string", "description": "Name of the flow; Prefect shows it."},
         "description": {"type": "string"},
         "metadata": {"type": "object"},
         "models": models,
-        "inputs": _lifted(Inputs.model_json_schema(), definitions),
+        "inputs": _lifted(documented_schema(Inputs), definitions),
         "output_columns": {**_NAMES, "description": "Columns of the output, in order."},
         "max_reject_rate": {"type": "number", "minimum": 0, "maximum": 1},
         "parameters": {"type": "object"},
@@ -53,7 +54,7 @@ def flow_schema() -> dict[str, Any]:
 
 def block_schema(cls: type[Block]) -> dict[str, Any]:
     """Return the JSON Schema of a block's ``block_config``."""
-    schema = cls.model_json_schema()
+    schema = documented_schema(cls)
     if cls.type_name != "IterBlock":
         schema.get("properties", {}).pop("gen_kwargs", None)
     return schema

@@ -23,7 +23,12 @@ REPEAT = "IterBlock"
 _DATA = "data-00000-of-00001.arrow"
 _INFO = "dataset_info.json"
 _STATE = "state.json"
-_PLAIN_FORMAT: dict[str, object] = {"_format_columns": None, "_format_kwargs": {}, "_format_type": None, "_output_all_columns": False}
+_PLAIN_FORMAT: dict[str, object] = {
+    "_format_columns": None,
+    "_format_kwargs": {},
+    "_format_type": None,
+    "_output_all_columns": False,
+}
 
 
 class DatasetRef(Frozen):

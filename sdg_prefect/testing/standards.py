@@ -13,6 +13,7 @@ from sdg_prefect.blocks import Block, Columns, Need, find_block
 from sdg_prefect.blocks.structure import StructureBlock
 from sdg_prefect.blocks.upstream import UpstreamBlock
 from sdg_prefect.errors import SdgError
+from sdg_prefect.frozen import field_docs
 from sdg_prefect.rows import ROW_ID, ids_of
 from sdg_prefect.testing.running import BlockResult, Rows, run_block, with_row_ids
 from sdg_prefect.testing.script import Script
@@ -52,8 +53,9 @@ def _undocumented(cls: type[Block]) -> Iterator[str]:
         yield f"{cls.__name__} has no docstring."
     # The fields of a class in the style of sdg_hub are the parameters of its constructor, which have no docstrings.
     documented = UpstreamBlock if issubclass(cls, UpstreamBlock) else cls
-    for name, field in documented.model_fields.items():
-        if not field.description:
+    docs = field_docs(documented)
+    for name in documented.model_fields:
+        if not docs.get(name):
             yield f"the field '{name}' has no docstring under it."
 
 

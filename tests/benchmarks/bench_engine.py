@@ -17,8 +17,9 @@ import asyncio
 import json
 import tempfile
 import time
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.start import Outcome, run
@@ -40,18 +41,22 @@ def flow_file(folder: Path) -> Path:
 
 def ours(folder: Path, shards: int) -> float:
     """Return the milliseconds per task run of one of our runs."""
-    options = RunOptions(flow=flow_file(folder), input=[{"a": n} for n in range(shards)], storage=str(folder / "store"), shard_size=1)
+    options = RunOptions(
+        flow=flow_file(folder), input=[{"a": n} for n in range(shards)], storage=str(folder / "store"), shard_size=1
+    )
     outcome: Outcome = run(options)
     return outcome.report.seconds * 1000 / (BLOCKS * shards)
 
 
 def bare(runs: int, storage: Path | None) -> float:
     """Return the milliseconds per run of a bare Prefect task."""
-    from prefect import flow, task
+    from prefect import Flow, Task
+    from prefect.cache_policies import NO_CACHE
 
-    @task(persist_result=storage is not None, result_storage=storage, cache_policy=None, log_prints=False)
-    async def nothing(number: int) -> dict[str, int]:
+    async def give(number: int) -> dict[str, int]:
         return {"number": number}
+
+    nothing: Task[Any, Any] = Task(give, persist_result=storage is not None, result_storage=storage, cache_policy=NO_CACHE)
 
     slots = asyncio.Semaphore(64)
 
@@ -59,12 +64,12 @@ def bare(runs: int, storage: Path | None) -> float:
         async with slots:
             await nothing(number)
 
-    @flow(name="bench-bare")
-    async def body() -> None:
+    async def all_of_them() -> None:
         await asyncio.gather(*(one(number) for number in range(runs)))
 
+    body: Flow[Any, Any] = Flow(all_of_them, name="bench-bare")
     started = time.perf_counter()
-    asyncio.run(body())  # type: ignore[arg-type]
+    asyncio.run(cast("Coroutine[Any, Any, None]", body()))
     return (time.perf_counter() - started) * 1000 / runs
 
 
@@ -76,7 +81,8 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        ours(folder / "warm" if (folder / "warm").mkdir() is None else folder, 4)
+        (folder / "warm").mkdir()
+        ours(folder / "warm", 4)
         figures: dict[str, Any] = {"ours": ours(folder, asked.shards), "ours, replayed": ours(folder, asked.shards)}
         figures["bare"] = bare(BLOCKS * asked.shards, None)
         figures["bare, persisted"] = bare(BLOCKS * asked.shards, folder / "results")

@@ -88,11 +88,25 @@ class Ran:
         return report
 
 
+def wait_for(holds: Callable[[], bool], why: str, seconds: float = 120.0) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{why} did not happen within {seconds:g} s")
+        time.sleep(0.02)
+
+
 class Started:
     """A command under way, in a process group of its own."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
+
+    def wait_for(self, holds: Callable[[], bool], why: str) -> None:
+        """Wait until something holds, which has to be before the end."""
+        wait_for(lambda: holds() or self.process.poll() is not None, why)
+        assert holds(), f"{why} did not happen: {self.wait()}"
 
     def wait(self) -> Ran:
         """Wait for the end."""
@@ -122,6 +136,8 @@ class Project:
     def store(self) -> Path:
         """The store of every run here that names no other."""
         return self.folder / "store"
+
+    wait_for = staticmethod(wait_for)
 
     @staticmethod
     def documents(count: int) -> list[Row]:
@@ -170,15 +186,6 @@ class Project:
     def output(self, name: str = "out.jsonl") -> list[Row]:
         """Read the rows of an output."""
         return [json.loads(line) for line in (self.folder / name).read_text("utf-8").splitlines()]
-
-    @staticmethod
-    def wait_for(holds: Callable[[], bool], why: str, seconds: float = 120.0) -> None:
-        """Wait until something holds."""
-        deadline = time.monotonic() + seconds
-        while not holds():
-            if time.monotonic() > deadline:
-                pytest.fail(f"{why} did not happen within {seconds:g} s")
-            time.sleep(0.02)
 
     def reports(self) -> list[dict[str, Any]]:
         """Read the reports of all runs, the oldest first."""

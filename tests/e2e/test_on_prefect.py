@@ -339,7 +339,7 @@ def test_a_server_that_dies_in_the_middle_of_a_run_does_not_stop_it(
     model.change(latency=0.5)
     project.seeds(seeds)
     run = project.start(model.url, "--shard-size", "2", "--concurrency", "4")
-    project.wait_for(lambda: model.stats()["completions"] >= paid + 6, "the sixth reply")
+    run.wait_for(lambda: model.stats()["completions"] >= paid + 6, "the sixth reply")
     managed = server.status()
     assert managed is not None
     assert managed.pid is not None

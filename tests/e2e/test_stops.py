@@ -28,7 +28,7 @@ def stopped_in_the_middle(project: Project, model: SimulatedModel, number: signa
     model.change(latency=0.2)
     before = model.stats()["completions"]
     run = project.start(model.url, *WORDS)
-    project.wait_for(lambda: model.stats()["completions"] >= before + 6, "the sixth reply")
+    run.wait_for(lambda: model.stats()["completions"] >= before + 6, "the sixth reply")
     run.send(number)
     ran = run.wait()
     assert 6 <= model.stats()["completions"] - before < CALLS
