@@ -64,6 +64,7 @@ class Gateway:
         self._connect = connect
         self._endpoints = dict(endpoints)
         self._lines: dict[str, _Line] = {}
+        self._slots: dict[str, asyncio.Semaphore] = {}
         self.in_flight = 0
 
     async def complete(
@@ -162,9 +163,17 @@ class Gateway:
     def _line(self, model_id: str) -> _Line:
         if model_id not in self._lines:
             endpoint = self._endpoints[model_id]
-            slots = asyncio.Semaphore(endpoint.max_concurrency or self._settings.concurrency)
-            self._lines[model_id] = _Line(endpoint, slots)
+            self._lines[model_id] = _Line(endpoint, self._slots_of(endpoint))
         return self._lines[model_id]
+
+    def _slots_of(self, endpoint: Endpoint) -> asyncio.Semaphore:
+        """Return the slots of an endpoint's address, which models that are served there share; the lowest limit counts."""
+        place = _address(endpoint)
+        if place not in self._slots:
+            here = [other for other in self._endpoints.values() if _address(other) == place]
+            limits = [other.max_concurrency or self._settings.concurrency for other in here]
+            self._slots[place] = asyncio.Semaphore(min(limits))
+        return self._slots[place]
 
     async def close(self) -> None:
         """Give back all connections."""
@@ -178,3 +187,8 @@ def _well_formed(choice: Choice) -> Choice:
     if choice.text is None:
         return choice
     return replace(choice, text=choice.text.encode("utf-8", "replace").decode())
+
+
+def _address(endpoint: Endpoint) -> str:
+    """Say where an endpoint is: its address, or the model where the provider decides."""
+    return endpoint.api_base or endpoint.model
