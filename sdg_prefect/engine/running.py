@@ -21,7 +21,7 @@ from sdg_prefect.models.connecting import connect
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.gateway import Gateway
 from sdg_prefect.plan.plan import Plan
-from sdg_prefect.plan.sharding import Sizes, cut
+from sdg_prefect.plan.sharding import MAX_TASK_RUNS, Sizes, cut
 from sdg_prefect.report.progress import Observer
 from sdg_prefect.report.rendering import headline
 from sdg_prefect.report.run_report import BlockTally, RunReport
@@ -110,6 +110,7 @@ class Run:
         self.observer.begin(self.plan.name, self.plan.labels(), self.seeds.num_rows)
         rows = self.seeds.num_rows
         log.info("%s: %s rows in shards of %s, store %s", self.plan.name, rows, live.sizes.of(rows), self.root.uri)
+        self._warn_of_many_task_runs(live)
         self.started = time.perf_counter()
         try:
             shards = await asyncio.to_thread(self._seed_shards, live)
@@ -132,6 +133,15 @@ class Run:
         await show_rows(self.plan.name, self.tables[0] if self.tables else self.seeds.slice(0, 0))
         await show_report(report)
         return report
+
+    def _warn_of_many_task_runs(self, live: Live) -> None:
+        rows, steps = self.seeds.num_rows, len(self.plan.steps())
+        task_runs = len(cut(rows, live.sizes.of(rows))) * steps
+        if task_runs > MAX_TASK_RUNS:
+            self.observer.say(
+                f"shards of {live.sizes.of(rows)} rows make {task_runs:,} task runs or more; Prefect's server carries about "
+                f"{MAX_TASK_RUNS:,}. Leave --shard-size away to have them sized."
+            )
 
     def _seed_shards(self, live: Live) -> list[Shard]:
         """Put the seeds into the store."""

@@ -116,7 +116,7 @@ class Walk:
         refs = tuple(shard.ref for shard in shards)
         folder = checkpoint_folder(step.key, step.checkpoint_key(tuple(ref.content for ref in refs)))
         first = shards[0]
-        place = f"[{first.number}/{first.of}]" if step.scope == "row" else "[all]"
+        place = f"[{first.number}/{first.of}]" if step.scope == "row" else "[1/1]"
         job = Job(self.live, step, ShardContext(self.live, step), refs)
         async with self._at_work[folder], self._slots:
             if self._failed:

@@ -32,7 +32,7 @@ class Endpoint(Frozen):
     api_key_env: str | None = None
     """Name of the environment variable that holds the key. The key itself never stands in a file."""
     max_concurrency: Annotated[int, Field(ge=1)] | None = None
-    """Calls in flight at most; the run's ``--concurrency`` where not set. Models behind one ``api_base`` share the lowest limit."""
+    """Calls in flight at most; the run's ``--concurrency`` where not set. Models behind one ``api_base`` share one limit."""
     timeout: float = Field(default=120.0, gt=0)
     """Seconds until one attempt of a call is given up."""
     price: Price | None = None

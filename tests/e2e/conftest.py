@@ -156,18 +156,27 @@ class Project:
         rows = self.documents(rows) if isinstance(rows, int) else rows
         self.write("seeds.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
-    def start(self, url: str, *words: str, **variables: str) -> Started:
-        """Start ``run`` as a user does, on the model served at an address."""
-        command = [sys.executable, "-m", "sdg_prefect", "run", "flow.yaml", "--input", "seeds.jsonl", "--output", "out.jsonl"]
-        command += ["--storage", "store", "--api-base", url, "--json", *words]
+    def command(self, *words: str, **variables: str) -> Started:
+        """Start the command line in this folder, as a user does."""
         # A run in this process has left the address of its server here, which a user's shell does not have.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         environment = {**inherited, "PYTHONPATH": str(ROOT), **_QUICK, **variables}
         pipe = subprocess.PIPE
         process = subprocess.Popen(
-            command, cwd=self.folder, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+            [sys.executable, "-m", "sdg_prefect", *words],
+            cwd=self.folder,
+            env=environment,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            start_new_session=True,
         )
         return Started(process)
+
+    def start(self, url: str, *words: str, **variables: str) -> Started:
+        """Start ``run`` on the model served at an address."""
+        usual = ("run", "flow.yaml", "--input", "seeds.jsonl", "--output", "out.jsonl", "--storage", "store", "--json")
+        return self.command(*usual, "--api-base", url, *words, **variables)
 
     def run(self, url: str, *words: str, **variables: str) -> Ran:
         """Run to the end."""

@@ -77,10 +77,10 @@ def test_replies_that_cannot_be_parsed_are_rejected_with_their_text(project: Pro
     assert {reject["error"] for reject in rejects} == {"NothingParsed"}
     assert all(reject["raw"].startswith(MALFORMED) for reject in rejects)
     assert {reject["block"] for reject in rejects} == {"ask", "reply"}
-    allowed = project.run(model.url, "--allow-rejects")
-    assert allowed.code == 0
-    assert (allowed.report["status"], allowed.report["llm_calls"]) == ("completed_with_rejects", 0)
-    assert allowed.report["rows_rejected"] == report["rows_rejected"]
+    rows = project.generate(str(project.folder / "seeds.jsonl"), model.url, allow_rejects=True)
+    assert rows == project.output()
+    assert (project.report()["status"], project.report()["llm_calls"]) == ("completed_with_rejects", 0)
+    assert project.report()["rows_rejected"] == report["rows_rejected"]
 
 
 def test_a_refused_prompt_rejects_its_row_only(project: Project, model: SimulatedModel) -> None:

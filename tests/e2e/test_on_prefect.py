@@ -165,10 +165,10 @@ def test_a_shard_is_tied_to_the_shards_that_it_comes_from(project: Project, mode
     assert edges == {
         ("ask [1/2]", "drop [1/2]"),
         ("ask [2/2]", "drop [2/2]"),
-        ("drop [1/2]", "most_common [all]"),
-        ("drop [2/2]", "most_common [all]"),
-        ("most_common [all]", "reply [1/2]"),
-        ("most_common [all]", "reply [2/2]"),
+        ("drop [1/2]", "most_common [1/1]"),
+        ("drop [2/2]", "most_common [1/1]"),
+        ("most_common [1/1]", "reply [1/2]"),
+        ("most_common [1/1]", "reply [2/2]"),
     }
 
 
