@@ -78,8 +78,11 @@ def resolve_endpoints(
     missing: list[Problem] = []
     for model_id in sorted(model_ids):
         known = declared.get(model_id)
-        if model or api_base:
-            base = known if known and not known.is_simulated else Endpoint(model=model_id)
+        if known and known.client == "pooling":
+            resolved[model_id] = known  # a reward model, whose address stands in its block
+        elif model or api_base:
+            # Behind a bare --api-base a model is known by its own whole name, even where that looks like a provider's.
+            base = known if known and not known.is_simulated else Endpoint(model=f"openai/{model_id}")
             resolved[model_id] = base.model_copy(
                 update={"model": model or base.model, "api_base": api_base or (None if model else base.api_base)}
             )

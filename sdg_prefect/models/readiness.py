@@ -44,13 +44,18 @@ async def _ask_for_models(endpoint: Endpoint, base: str) -> None:
             ):
                 status = reply.status
             break
-        except (aiohttp.ClientConnectionError, aiohttp.InvalidURL, TimeoutError) as error:
-            if attempt == _ATTEMPTS or isinstance(error, aiohttp.InvalidURL):
+        except aiohttp.InvalidURL:
+            raise EndpointError(f"endpoint {base!r} is not an address.", "It looks like http://localhost:8000/v1.") from None
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            if attempt == _ATTEMPTS:
+                reason = getattr(error, "strerror", None) or type(error).__name__
                 raise EndpointError(
-                    f"endpoint {base} does not answer ({type(error).__name__}).",
+                    f"endpoint {base} does not answer ({reason}).",
                     "Check the address and that the server is up; the same command goes on from here.",
                 ) from None
             await asyncio.sleep(_PAUSE * attempt)
+        except (aiohttp.ClientError, TimeoutError):
+            return  # somebody is there, who has no list of models to give
     if status in (401, 403):
         where = endpoint.api_key_env or "OPENAI_API_KEY"
         raise EndpointError(f"endpoint {base} refuses the key (HTTP {status}).", f"Check the key in the variable {where}.")
