@@ -52,8 +52,10 @@ def headline(report: RunReport) -> str:
     parts += [f"{total.deduplicated:,} duplicates"] if total.deduplicated else []
     parts += [f"{total.rejected:,} rejected"] if total.rejected else []
     parts += [f"{total.llm_calls:,} calls", f"{total.replayed:,} replayed"] if total.llm_calls or total.replayed else []
-    if total.llm_calls and total.cost_known and total.cost_usd:
+    if total.cost_usd:
         parts.append(f"${total.cost_usd:.4f}")
+    if not total.cost_known:
+        parts.append("price unknown" if not total.cost_usd else "and calls of unknown price")
     return f"{report.status.replace('_', ' ')}: {', '.join(parts)} in {report.seconds:.1f} s"
 
 
