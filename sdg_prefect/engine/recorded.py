@@ -13,6 +13,7 @@ from prefect.client.schemas.filters import (
     TaskRunFilter,
     TaskRunFilterState,
     TaskRunFilterStateType,
+    TaskRunFilterSubFlowRuns,
 )
 from prefect.client.schemas.objects import StateType
 
@@ -38,7 +39,10 @@ async def wait_until_recorded(flow_run_ids: Sequence[str], task_runs: int) -> No
         return
     deadline = time.monotonic() + _LONGEST
     flows = FlowRunFilter(id=FlowRunFilterId(any_=list(flow_run_ids)))
-    ended = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=_ENDED)))
+    # A subflow stands as a task run in its parent, which is not one of ours to count.
+    ended = TaskRunFilter(
+        state=TaskRunFilterState(type=TaskRunFilterStateType(any_=_ENDED)), subflow_runs=TaskRunFilterSubFlowRuns(exists_=False)
+    )
     seen = -1
     try:
         async with get_client() as client:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import time
+import warnings
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from sdg_prefect.models.completion import Choice, Completion, Request
@@ -16,6 +18,7 @@ _NO_KEY = "EMPTY"
 """What servers without a key accept; the OpenAI protocol asks for some word."""
 
 
+@cache
 def load_litellm() -> Any:
     """Import litellm, quiet and without its download of a price list; takes seconds the first time."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -25,6 +28,11 @@ def load_litellm() -> Any:
     litellm.telemetry = False
     litellm.drop_params = False
     logging.getLogger("LiteLLM").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        # Its first reply builds its types, and pydantic has something to say about them.
+        warnings.filterwarnings("ignore", "Item .* is using the `ReadOnly` qualifier", UserWarning)
+        litellm.ModelResponse()
+        litellm.TextCompletionResponse()
     return litellm
 
 

@@ -183,13 +183,12 @@ class Project:
         return self.start(url, *words, **variables).wait()
 
     def generate(self, seeds: Any, url: str | None, **options: Any) -> list[Row]:
-        """Run in this process and return the rows; rejected ones are for the report to tell."""
+        """Run in this process and return the rows; rejected ones have to be allowed."""
         options = {"storage": self.store, **options}
         try:
-            made = generate(self.flow, seeds, api_base=url, **options)
+            rows: list[Row] = generate(self.flow, seeds, api_base=url, **options).to_list()
         except RejectedRows as error:
-            made = error.dataset
-        rows: list[Row] = made.to_list()
+            pytest.fail(f"{error} The first one: {self.rejects()[:1]}")
         return rows
 
     def output(self, name: str = "out.jsonl") -> list[Row]:

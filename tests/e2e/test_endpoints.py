@@ -46,7 +46,7 @@ def test_a_reward_model_keeps_its_own_address_whatever_serves_the_others(tmp_pat
     with SimulatedModel() as rewards, SimulatedModel() as server:
         address, _, _ = rewards.url.rpartition("/v1")
         host, _, port = address.rpartition(":")
-        score = {
+        score: dict[str, object] = {
             "block_type": "PRMBlock",
             "block_config": {
                 "block_name": "score",

@@ -50,7 +50,12 @@ def test_passing_faults_cost_time_and_no_row(project: Project, model: SimulatedM
     expected = undisturbed(project, model, seeds)
     project.write("models.yaml", IMPATIENT)
     model.change(
-        error_429_share=0.1, retry_after=0.05, error_5xx_share=0.1, timeout_share=0.02, broken_json_share=0.05, latency_jitter=0.02
+        error_429_share=0.1,
+        retry_after=0.05,
+        error_5xx_share=0.1,
+        timeout_share=0.02,
+        broken_json_share=0.05,
+        latency_jitter=0.02,
     )
     before = model.stats()["by_status"]
     rows = project.generate(seeds, model.url, shard_size=8)
@@ -87,7 +92,7 @@ def test_a_refused_prompt_rejects_its_row_only(project: Project, model: Simulate
     seeds = project.documents(20)
     expected = undisturbed(project, model, seeds)
     model.change(refusal_share=0.2)
-    rows = project.generate(seeds, model.url)
+    rows = project.generate(seeds, model.url, allow_rejects=True)
     rejects = project.rejects()
     assert {reject["error"] for reject in rejects} == {"ContentFilter"}
     assert {reject["attempts"] for reject in rejects} == {1}
@@ -100,7 +105,7 @@ def test_a_prompt_that_is_too_long_rejects_its_row_only(project: Project, model:
     seeds = project.documents(5)
     seeds[2]["document"] = "wells and rivers " * 400
     model.change(context_window=500)
-    rows = project.generate(seeds, model.url)
+    rows = project.generate(seeds, model.url, allow_rejects=True)
     assert [row["document"] for row in rows] == [seeds[place]["document"] for place in (0, 1, 3, 4)]
     (reject,) = project.rejects()
     assert (reject["error"], reject["block"], reject["attempts"]) == ("ContextWindowExceeded", "ask", 1)
@@ -112,7 +117,7 @@ def test_rows_that_failed_for_a_passing_reason_are_tried_again_by_the_next_run(p
     seeds = project.documents(4)
     expected = undisturbed(project, model, seeds)
     model.change(error_5xx_share=1.0)
-    assert project.generate(seeds, model.url) == []
+    assert project.generate(seeds, model.url, allow_rejects=True) == []
     assert {(reject["error"], reject["transient"]) for reject in project.rejects()} == {("ServerError", True)}
     model.change(error_5xx_share=0.0)
     assert project.generate(seeds, model.url) == expected
@@ -225,7 +230,7 @@ def test_an_endpoint_that_stays_away_ends_the_run_which_goes_on_when_it_is_back(
             project.wait_for(lambda: first.stats()["completions"] >= 6, "the sixth reply")
             first.__exit__(None, None, None)
 
-        with beside(go_away), pytest.raises(SdgError, match="is gone.*The same command goes on from here when it is back"):
+        with beside(go_away), pytest.raises(SdgError, match=r"is gone.*The same command goes on from here when it is back"):
             project.generate(seeds, first.url, shard_size=4, concurrency=4)
         kept = first.stats()["completions"]
     with SimulatedModel(port=port) as second:

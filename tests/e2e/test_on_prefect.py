@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -243,9 +246,7 @@ def test_a_second_run_is_cached_and_calls_nobody(project: Project, model: Simula
     assert (project.report()["llm_calls"], project.report()["llm_replayed"]) == (0, 18)
 
 
-def test_an_edited_prompt_runs_its_block_and_what_comes_after(
-    project: Project, model: SimulatedModel, history: History
-) -> None:
+def test_an_edited_prompt_runs_its_block_and_what_comes_after(project: Project, model: SimulatedModel, history: History) -> None:
     project.generate(project.documents(4), model.url, shard_size=2)
     edited = (project.folder / "reply.yaml").read_text("utf-8").replace("Answer the question.", "Answer the question briefly.")
     project.write("reply.yaml", edited)
@@ -270,9 +271,18 @@ def test_a_failed_run_says_why_and_leaves_nothing_running(project: Project, mode
     project.wait_for(has_ended, "the end of every run", 20)
 
 
+def give_database(folder: Path) -> None:
+    """Copy the managed server's database to another PREFECT_HOME: to create one takes longer than all else."""
+    folder.mkdir(parents=True)
+    managed = Path(os.environ["SDG_PREFECT_HOME"], "prefect", "prefect.db")
+    with closing(sqlite3.connect(managed)) as source, closing(sqlite3.connect(folder / "prefect.db")) as target:
+        source.backup(target)
+
+
 @contextmanager
 def another_server(folder: Path) -> Iterator[str]:
     """Serve Prefect as a user does who has a server of their own."""
+    give_database(folder)
     port = free_port()
     own = {"PREFECT_HOME": str(folder), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | own
@@ -288,8 +298,6 @@ def another_server(folder: Path) -> Iterator[str]:
 
 def free_port() -> int:
     """Return a port that nothing listens on now."""
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -305,16 +313,18 @@ def is_answering(api_url: str) -> bool:
 
 
 @pytest.mark.timeout(240)
-def test_a_server_of_the_users_gets_the_run_and_no_other_is_started(project: Project, model: SimulatedModel) -> None:
+def test_a_server_of_the_users_gets_the_run_and_no_other_is_started(
+    project: Project, model: SimulatedModel, history: History
+) -> None:
     project.seeds(2)
     home = project.folder / "home"
     with another_server(project.folder / "prefect") as api_url:
         project.wait_for(lambda: is_answering(api_url), "the server's start")
         ran = project.run(model.url, PREFECT_API_URL=api_url, SDG_PREFECT_HOME=str(home))
         assert ran.code == 0, ran.stderr
-        history = History(api_url)
-        assert states(history.family(history.run(ran.report))) == {("COMPLETED", "Completed")}
-        assert len(history.all_tasks(ran.report)) == 2
+        theirs = History(api_url)
+        assert states(theirs.family(theirs.run(ran.report))) == {("COMPLETED", "Completed")}
+        assert len(theirs.all_tasks(ran.report)) == 2
     assert not (home / "server.json").exists()
 
 
@@ -338,17 +348,27 @@ def test_a_server_that_dies_in_the_middle_of_a_run_does_not_stop_it(
     paid = model.stats()["completions"]
     model.change(latency=0.5)
     project.seeds(seeds)
-    run = project.start(model.url, "--shard-size", "2", "--concurrency", "4")
-    run.wait_for(lambda: model.stats()["completions"] >= paid + 6, "the sixth reply")
-    managed = server.status()
-    assert managed is not None
-    assert managed.pid is not None
-    os.kill(managed.pid, signal.SIGKILL)
-    ran = run.wait()
+    home = project.folder / "home"
+    give_database(home / "prefect")
+    own = {"SDG_PREFECT_HOME": str(home), "SDG_PREFECT_SERVER_PORT": str(free_port())}
+    run = project.start(model.url, "--shard-size", "2", "--concurrency", "4", **own)
+    try:
+        run.wait_for(lambda: model.stats()["completions"] >= paid + 6, "the sixth reply")
+        first = address(home)
+        os.kill(first["pid"], signal.SIGKILL)
+        ran = run.wait()
+        second = address(home)
+    finally:
+        project.command("server", "stop", **own).wait()
     assert ran.code == 0, ran.stderr
     assert project.output() == expected
     assert ran.report["llm_calls"] == 24
     assert "Traceback" not in ran.stderr
-    revived = server.status()
-    assert revived is not None
-    assert revived.port == managed.port
+    assert "has died and is started again" in ran.stderr
+    assert (second["port"], second["pid"] != first["pid"]) == (first["port"], True)
+
+
+def address(home: Path) -> dict[str, Any]:
+    """Return where the managed server of a home is."""
+    found: dict[str, Any] = json.loads((home / "server.json").read_text("utf-8"))
+    return found

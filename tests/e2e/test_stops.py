@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -60,15 +60,22 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(project: Project, model: 
 
 
 def assert_nothing_runs(project: Project) -> None:
-    """Check that Prefect shows neither the run nor its pipelines as running."""
+    """Check that Prefect shows neither the run, nor its pipelines, nor their shards as running."""
     managed = server.status()
     assert managed is not None
-    name = f"small {project.report()['run_id']}"
-    asked = {"flow_runs": {"name": {"any_": [name]}}}
-    (whole,) = httpx.post(f"{managed.api_url}/flow_runs/filter", json=asked, timeout=30).json()
-    asked = {"flow_runs": {"parent_flow_run_id": {"any_": [whole["id"]]}}}
-    inner = httpx.post(f"{managed.api_url}/flow_runs/filter", json=asked, timeout=30).json()
-    assert not {"RUNNING", "PENDING"} & {one["state_type"] for one in (whole, *inner)}
+
+    def find(kind: str, by: str, value: str) -> list[dict[str, Any]]:
+        asked = {kind: {by: {"any_": [value]}}}
+        found: list[dict[str, Any]] = httpx.post(f"{managed.api_url}/{kind}/filter", json=asked, timeout=30).json()
+        return found
+
+    def left() -> list[str]:
+        (whole,) = find("flow_runs", "name", f"small {project.report()['run_id']}")
+        runs = [whole, *find("flow_runs", "parent_flow_run_id", whole["id"])]
+        runs += [task for run in list(runs) for task in find("task_runs", "flow_run_id", run["id"])]
+        return [f"{run['name']} {run['state_type']}" for run in runs if run["state_type"] in {"PENDING", "RUNNING"}]
+
+    project.wait_for(lambda: not left(), "the end of every run", 20)
 
 
 def test_a_killed_run_pays_again_only_for_what_was_in_flight(project: Project, model: SimulatedModel) -> None:

@@ -34,7 +34,6 @@ values = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.text(max_siz
 seeds = st.lists(st.fixed_dictionaries({"a": values, "b": st.sampled_from(["x", "y"])}), max_size=8)
 
 
-
 def text_of(row: dict[str, Any]) -> str:
     return repr(sorted(row.items()))
 

@@ -265,7 +265,11 @@ def test_broken_lines_are_all_told_the_first_five_one_by_one(tmp_path: Path) -> 
         ("a.csv", b"a\n\xe9\n", ":2  not UTF-8 text."),
         ("a.parquet", "no", "  cannot be read: "),
         ("a.csv.gz", "no", "  cannot be read: it is not a whole gzip file."),
-        ("a.jsonl.gz", gzip.compress(b'{"a": "' + bytes(range(65, 91)) * 9 + b'"}', mtime=0)[:-9], "  cannot be read: it is not a whole"),
+        (
+            "a.jsonl.gz",
+            gzip.compress(b'{"a": "' + bytes(range(65, 91)) * 9 + b'"}', mtime=0)[:-9],
+            "  cannot be read: it is not a whole",
+        ),
         ("a.txt", "x", "  '.txt' is not a known kind of file. Seeds are read from .jsonl, "),
         ("a.parquet.gz", "x", "  '.parquet.gz' is not a known kind of file."),
         ("seeds", "x", "  has no known extension."),
