@@ -98,6 +98,7 @@ def block_json(tally: BlockTally) -> Mapping[str, Any]:
         "name": tally.name,
         "rows_in": counts.rows_in,
         "rows_out": counts.rows_out,
+        "gave_rows": counts.gave_rows,
         "filtered": counts.filtered,
         "deduplicated": counts.deduplicated,
         "rejected": counts.rejected,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +16,10 @@ from sdg_prefect.errors import StoreError
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+
+
+_TRIES = 20
+"""How often a folder is put in its place while other processes write the same one."""
 
 
 def is_remote(uri: str) -> bool:
@@ -114,9 +120,23 @@ class Root:
             return
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            shutil.rmtree(target)
-        os.replace(folder, target)
+        for _ in range(_TRIES):
+            try:
+                os.replace(folder, target)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                self._set_aside(target)
+            else:
+                return
+        raise StoreError(f"cannot write {self.url(*parts)}: other runs keep writing it.", "Run the same command again.")
+
+    def _set_aside(self, target: Path) -> None:
+        """Move a folder out of the way in one step, so that nobody meets it half removed; another run may do the same."""
+        aside = self.workspace()
+        with suppress(FileNotFoundError):
+            os.replace(target, aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
     def remove(self, *parts: str) -> None:
         """Remove a file or folder; nothing happens if it is not there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ REPEAT = "IterBlock"
 _DATA = "data-00000-of-00001.arrow"
 _INFO = "dataset_info.json"
 _STATE = "state.json"
+_READ_TRIES = 3
+_READ_PAUSE = 0.02
 _PLAIN_FORMAT: dict[str, object] = {
     "_format_columns": None,
     "_format_kwargs": {},
@@ -69,23 +72,38 @@ def write_shards(
         beside: Files that go into the same folder, by name.
     """
     whole = concat(list(parts))
-    workspace = root.workspace()
-    try:
-        _save(whole, workspace)
-        for name, content in (beside or {}).items():
-            (workspace / name).write_bytes(content)
-        root.adopt(workspace, folder)
-    except OSError as error:
-        raise StoreError(f"cannot write {root.url(folder)}: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(workspace, ignore_errors=True)
     refs, start = [], 0
     for part in parts:
         table = whole.slice(start, part.num_rows)
         columns = tuple(whole.column_names[1:])
         refs.append(DatasetRef(uri=folder, start=start, rows=part.num_rows, fingerprint=fingerprint(table), columns=columns))
         start += part.num_rows
+    mark = digest([ref.fingerprint for ref in refs], sorted((beside or {}).items()))
+    if _mark_of(root, folder) != mark:
+        _put(root, folder, whole, mark, beside or {})
     return refs
+
+
+def _mark_of(root: Root, folder: str) -> str:
+    """Return the hash of what a folder holds; empty where it holds nothing. What is there already is not written again."""
+    try:
+        mark = str(json.loads(root.read(folder, _STATE)).get("_fingerprint"))
+        return mark if root.exists(folder, _DATA) else ""
+    except (OSError, ValueError):
+        return ""
+
+
+def _put(root: Root, folder: str, table: pa.Table, mark: str, beside: Mapping[str, bytes]) -> None:
+    workspace = root.workspace()
+    try:
+        _save(table, workspace, mark)
+        for name, content in beside.items():
+            (workspace / name).write_bytes(content)
+        root.adopt(workspace, folder)
+    except OSError as error:
+        raise StoreError(f"cannot write {root.url(folder)}: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(workspace, ignore_errors=True)
 
 
 def read_shard(root: Root, ref: DatasetRef) -> pa.Table:
@@ -97,9 +115,7 @@ def read_shard(root: Root, ref: DatasetRef) -> pa.Table:
     import pyarrow as pa
 
     try:
-        state = json.loads(root.read(ref.uri, _STATE))
-        files = [entry["filename"] for entry in state["_data_files"]]
-        table = concat([_read_stream(root, ref.uri, file) for file in files])
+        table = _read_files(root, ref.uri)
     except (OSError, ValueError, KeyError, pa.ArrowInvalid) as error:
         raise StoreError(f"shard {root.url(ref.uri)} cannot be read: {error}.", "Remove it and run again.") from error
     part = table.slice(ref.start, ref.rows).replace_schema_metadata(None)
@@ -112,10 +128,10 @@ def read_shard(root: Root, ref: DatasetRef) -> pa.Table:
 
 def is_there(root: Root, ref: DatasetRef) -> bool:
     """True if the data of a reference is where it should be."""
-    return root.exists(ref.uri, _STATE)
+    return root.exists(ref.uri, _STATE) and root.exists(ref.uri, _DATA)
 
 
-def _save(table: pa.Table, folder: Path) -> None:
+def _save(table: pa.Table, folder: Path, mark: str) -> None:
     """Write a table as the files that ``datasets.load_from_disk`` opens.
 
     ``Dataset.save_to_disk`` writes the same, but spends most of its time copying metadata in Python, which holds up every other
@@ -126,9 +142,22 @@ def _save(table: pa.Table, folder: Path) -> None:
     plain = table.replace_schema_metadata(None)
     with pa.OSFile(str(folder / _DATA), "wb") as sink, pa.ipc.new_stream(sink, plain.schema) as writer:
         writer.write_table(plain)
-    state = {"_data_files": [{"filename": _DATA}], "_fingerprint": folder.name.replace(".", "_"), "_split": None, **_PLAIN_FORMAT}
+    state = {"_data_files": [{"filename": _DATA}], "_fingerprint": mark, "_split": None, **_PLAIN_FORMAT}
     (folder / _INFO).write_text(json.dumps({"description": "", "citation": "", "homepage": "", "license": ""}))
     (folder / _STATE).write_text(json.dumps(state))
+
+
+def _read_files(root: Root, folder: str) -> pa.Table:
+    """Read the Arrow files of a dataset; again if another run is just putting the same one in its place."""
+    for tries_left in reversed(range(_READ_TRIES)):
+        try:
+            state = json.loads(root.read(folder, _STATE))
+            return concat([_read_stream(root, folder, entry["filename"]) for entry in state["_data_files"]])
+        except FileNotFoundError:
+            if not tries_left:
+                raise
+            time.sleep(_READ_PAUSE)
+    raise FileNotFoundError(folder)
 
 
 def _read_stream(root: Root, folder: str, file: str) -> pa.Table:
