@@ -92,9 +92,28 @@ def client_environment(server: Server) -> dict[str, str]:
             "PREFECT_PROFILES_PATH": str(prefect_home() / "profiles.toml"),
             "PREFECT_PROFILE": _PROFILE,
             "PREFECT_UI_URL": server.ui_url,
+            "PREFECT_API_SSL_CERT_FILE": str(_one_certificate()),
             **_proxy_exceptions(),
         }
     return {**chosen, **fixed}
+
+
+def _one_certificate() -> Path:
+    """Return a file with a single certificate.
+
+    The managed server speaks plain HTTP on this machine. Prefect's client loads all authorities of the web for it all the same,
+    several times a run, which takes longer than the rest of its start.
+    """
+    import certifi
+
+    path = prefect_home() / "certificate.pem"
+    if not path.is_file():
+        bundle = Path(certifi.where()).read_text("utf-8")
+        start = bundle.index("-----BEGIN CERTIFICATE-----")
+        end = bundle.index("-----END CERTIFICATE-----", start) + len("-----END CERTIFICATE-----\n")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(bundle[start:end], "utf-8")
+    return path
 
 
 def _proxy_exceptions() -> dict[str, str]:
