@@ -69,7 +69,7 @@ def home(tmp_path: Path, migrated: Path) -> Iterator[Path]:
 
 
 def in_another_process(code: str, **variables: str) -> subprocess.Popen[str]:
-    """Start Python with this code, in a session of its own."""
+    """Start Python with this code, detached."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
     pipe = subprocess.PIPE
     command = [sys.executable, "-c", code]
@@ -199,7 +199,7 @@ def test_a_server_of_another_prefect_is_replaced(home: Path) -> None:
     (home / "server.json").write_text(json.dumps({**address, "versions": {"prefect": "3.8.7"}}))
     new = server.begin()
     assert new.pid != old.pid
-    assert not is_running(old.pid)
+    assert ends_soon(old.pid)
     assert server.status() == new
 
 
