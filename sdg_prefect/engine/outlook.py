@@ -9,7 +9,7 @@ from typing import Any
 
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.plan.plan import PipelinePlan, Plan, Step
-from sdg_prefect.plan.sharding import choose_shard_size, cut
+from sdg_prefect.plan.sharding import Sizes, cut
 from sdg_prefect.rows import fingerprint
 from sdg_prefect.settings import settings
 from sdg_prefect.store.checkpoints import RECORD, Checkpoint, checkpoint_folder, is_usable
@@ -76,7 +76,7 @@ def look_ahead(plan: Plan, options: RunOptions) -> Outlook:
 
     root = Root.at(options.storage or settings().storage)
     seeds = read_seeds(str(options.input), options.limit)
-    size = options.shard_size or choose_shard_size(seeds.num_rows, len(plan.steps()))
+    size = Sizes(options.shard_size, len(plan.steps())).of(seeds.num_rows)
     outlook = Outlook(seeds.num_rows, size)
     parts = [seeds.slice(start, length) for start, length in cut(seeds.num_rows, size)]
     refs: list[DatasetRef] | None = [
