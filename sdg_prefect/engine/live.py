@@ -81,9 +81,17 @@ class ShardLedger:
 class ShardContext:
     """The context of one block at work on one shard; see ``Context``. It outlives Prefect's retries of the shard."""
 
-    def __init__(self, live: Live, step: Step) -> None:
+    def __init__(self, live: Live, step: Step, content: str) -> None:
+        """Make the context.
+
+        Args:
+            live: The run.
+            step: The block.
+            content: Names the input rows by what they are, whatever run or place they come from.
+        """
         self._live = live
         self._step = step
+        self.content = content
         self._ledger = ShardLedger(live.ledger(step.ledger_key)) if step.ledger_key else None
         self._table: pa.Table | None = None
         self._is_last_attempt = True

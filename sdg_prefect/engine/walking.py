@@ -15,6 +15,7 @@ from sdg_prefect.engine.flows import as_flow
 from sdg_prefect.engine.live import Live, ShardContext
 from sdg_prefect.engine.results import StoreResults
 from sdg_prefect.engine.tasks import Job, make_task
+from sdg_prefect.frozen import digest
 from sdg_prefect.plan.plan import PipelinePlan, Step
 from sdg_prefect.report.run_report import BlockTally
 from sdg_prefect.store.checkpoints import Checkpoint, checkpoint_folder
@@ -114,10 +115,11 @@ class Walk:
     async def _task_run(self, step: Step, shards: Sequence[Shard]) -> list[Shard]:
         """Run a block once: on one shard, or for a global block on all."""
         refs = tuple(shard.ref for shard in shards)
-        folder = checkpoint_folder(step.key, step.checkpoint_key(tuple(ref.content for ref in refs)))
+        contents = tuple(ref.content for ref in refs)
+        folder = checkpoint_folder(step.key, step.checkpoint_key(contents))
         first = shards[0]
         place = f"[{first.number}/{first.of}]" if step.scope == "row" else "[1/1]"
-        job = Job(self.live, step, ShardContext(self.live, step), refs)
+        job = Job(self.live, step, ShardContext(self.live, step, digest(contents)), refs)
         async with self._at_work[folder], self._slots:
             if self._failed:
                 raise asyncio.CancelledError("another shard failed")
