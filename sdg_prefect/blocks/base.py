@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -122,9 +122,21 @@ class Block(Frozen):
 
         The name of the block is not in it, nor its place: a renamed or moved block finds its earlier work.
         """
-        config = self.model_dump(mode="json", exclude={"block_name"})
-        served = {model_id: models.get(model_id, model_id) for model_id in self.model_ids()}
-        return digest(type(self).type_name, type(self).version, config, served, self.source_key(), size=10)
+        return digest(self.key_parts(models), size=10)
+
+    def key_parts(self, models: Mapping[str, str]) -> dict[str, Any]:
+        """Return what decides the block's output for given rows, by names that people know.
+
+        Args:
+            models: The served model behind each model id.
+        """
+        return {
+            "block_type": type(self).type_name,
+            "version of the block type": type(self).version,
+            "served model": {model_id: models.get(model_id, model_id) for model_id in self.model_ids()},
+            "source code": self.source_key(),
+            **self.model_dump(mode="json", exclude={"block_name"}),
+        }
 
     def ask_key(self, models: Mapping[str, str]) -> str:
         """Return the key under which completions of the block are kept: what is asked and whom, not what is made of the replies.

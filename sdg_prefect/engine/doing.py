@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,6 +44,12 @@ class CountingContext(Context, Protocol):
     def counts(self) -> Counts:
         """Calls so far."""
         ...
+
+
+def row_random(step: Step, row_id: str) -> random.Random:
+    """Return a generator of random numbers that depends on the step and the row only."""
+    seed = hashlib.blake2b(f"{step.key}\x1f{row_id}".encode(), digest_size=8).digest()
+    return random.Random(int.from_bytes(seed, "big"))
 
 
 def do(step: Step, table: pa.Table, context: CountingContext) -> tuple[list[pa.Table], Counts]:

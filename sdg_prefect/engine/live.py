@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import random
 import threading
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.counts import Counts
+from sdg_prefect.engine.doing import row_random
 from sdg_prefect.errors import EndpointError, TransientError
 from sdg_prefect.frozen import canonical
 from sdg_prefect.models.completion import Completion, Failure, Request
@@ -174,8 +174,7 @@ class ShardContext:
 
     def random(self, row_id: str) -> random.Random:
         """Return a generator seeded by the block's key and the row."""
-        seed = hashlib.blake2b(f"{self._step.key}\x1f{row_id}".encode(), digest_size=8).digest()
-        return random.Random(int.from_bytes(seed, "big"))
+        return row_random(self._step, row_id)
 
     def log(self, message: str) -> None:
         """Write a line to the run's log."""

@@ -30,7 +30,7 @@ from sdg_prefect.settings import settings
 from sdg_prefect.store.checkpoints import read_rejects
 from sdg_prefect.store.output import unified_schema, write_output
 from sdg_prefect.store.root import Root
-from sdg_prefect.store.runs import write_rejects, write_report
+from sdg_prefect.store.runs import write_rejects, write_report, write_uses
 from sdg_prefect.store.shards import DatasetRef, read_shard, write_shards
 
 if TYPE_CHECKING:
@@ -149,6 +149,7 @@ class Run:
         pieces = cut(self.seeds.num_rows, size)
         parts = [self.seeds.slice(start, length) for start, length in pieces]
         folder = f"inputs/{fingerprint(self.seeds)}-{size}"
+        write_uses(self.root, self.run_id, self.plan.uses() | {"input": folder})
         refs: list[DatasetRef] = write_shards(self.root, folder, parts)
         return [Shard(ref, (place,), place + 1, len(refs)) for place, ref in enumerate(refs)]
 

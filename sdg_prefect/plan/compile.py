@@ -90,14 +90,20 @@ class _Compiler:
 
     def keyed(self, step: Step) -> Step:
         key = digest(step.block.key(self.served), step.scope, step.drop_columns, step.keep_columns, self.salt, size=10)
-        return replace(step, key=key)
+        parts = {
+            **step.block.key_parts(self.served),
+            "scope": step.scope,
+            "drop_columns": step.drop_columns,
+            "--fresh": self.salt,
+        }
+        return replace(step, key=key, parts={name: digest(value, size=4) for name, value in parts.items()})
 
 
 def _keeping(step: Step | PipelinePlan, columns: tuple[str, ...]) -> Step | PipelinePlan:
     """Let the last step of a pipeline hand on only some columns."""
     if isinstance(step, PipelinePlan):
         return replace(step, steps=(*step.steps[:-1], _keeping(step.steps[-1], columns)))
-    return replace(step, keep_columns=columns, key=digest(step.key, "keep", columns, size=10))
+    return _rekeyed(step, "output_columns", columns, keep_columns=columns)
 
 
 def _dropping(pipeline: PipelinePlan, columns: tuple[str, ...]) -> PipelinePlan:
@@ -109,5 +115,11 @@ def _dropping(pipeline: PipelinePlan, columns: tuple[str, ...]) -> PipelinePlan:
         dropped: Step | PipelinePlan = _dropping(last, columns)
     else:
         all_dropped = (*last.drop_columns, *columns)
-        dropped = replace(last, drop_columns=all_dropped, key=digest(last.key, "drop", columns, size=10))
+        dropped = _rekeyed(last, "drop_columns", all_dropped, drop_columns=all_dropped)
     return replace(pipeline, steps=(*pipeline.steps[:-1], dropped))
+
+
+def _rekeyed(step: Step, part: str, value: tuple[str, ...], **changed: tuple[str, ...]) -> Step:
+    """Change what is done after a block, and its key with it."""
+    parts = {**step.parts, part: digest(value, size=4)}
+    return replace(step, **changed, parts=parts, key=digest(step.key, part, value, size=10))  # type: ignore[arg-type]

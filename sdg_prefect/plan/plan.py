@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.errors import Problem
@@ -34,6 +34,8 @@ class Step:
     """True for a ``drop_duplicates``, which follows the block that it belongs to."""
     columns: tuple[str, ...] = ()
     """Columns after the step, as far as they are known."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Hashes of what the key is made of, by names that people know: says later why earlier work does not fit."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -79,6 +81,14 @@ class Plan:
     def labels(self) -> list[str]:
         """Return the names of the blocks as the report lists them."""
         return list(dict.fromkeys(step.label for step in self.steps()))
+
+    def uses(self) -> dict[str, Any]:
+        """Return the keys of all steps and what they are made of, as a JSON object."""
+        steps = [
+            {"name": step.name, "key": step.key, "ledger_key": step.ledger_key, "parts": dict(step.parts)}
+            for step in self.steps()
+        ]
+        return {"flow": self.name, "file": self.file, "steps": steps}
 
     def __str__(self) -> str:
         from sdg_prefect.plan.printing import plan_text

@@ -11,6 +11,8 @@ from sdg_prefect.store.checkpoints import Reject
 from sdg_prefect.store.root import Root
 
 REJECTS_FILE = "rejects.parquet"
+USES_FILE = "uses.json"
+"""What a run works with: ``{flow, file, input, steps: [{name, key, ledger_key, parts}]}``."""
 
 
 def write_report(root: Root, run_id: str, plan: str, report: Mapping[str, Any]) -> None:
@@ -18,6 +20,20 @@ def write_report(root: Root, run_id: str, plan: str, report: Mapping[str, Any]) 
     root.write(f"{plan}\n".encode(), "runs", run_id, "plan.txt")
     content = json.dumps(report, ensure_ascii=False, indent=1)
     root.write(f"{content}\n".encode(), "runs", run_id, "report.json")
+
+
+def write_uses(root: Root, run_id: str, uses: Mapping[str, Any]) -> None:
+    """Write what a run works with: its flow, its steps with their keys, its seeds. Written before the first block begins."""
+    root.write(json.dumps(uses, ensure_ascii=False, indent=1).encode(), "runs", run_id, USES_FILE)
+
+
+def read_uses(root: Root, run_id: str) -> dict[str, Any]:
+    """Read what a run works with; nothing where it ended before its first block."""
+    try:
+        uses: dict[str, Any] = json.loads(root.read("runs", run_id, USES_FILE))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return uses
 
 
 def write_rejects(root: Root, run_id: str, rejects: Sequence[Reject]) -> None:
