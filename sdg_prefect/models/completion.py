@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from sdg_prefect.frozen import digest
@@ -31,7 +31,7 @@ class Request:
         """Return the key of the completion: what decides the reply, and the row it is for.
 
         Args:
-            model: The model as its endpoint names it. Not in the key: where it is served, its key, limits and retries.
+            model: The identity of the endpoint: its model and own parameters. Not in the key: its address, key, limits, retries.
         """
         asked = self.messages if self.prompt is None else self.prompt
         return digest(model, asked, dict(self.params), self.row_id, self.sample)
@@ -73,9 +73,10 @@ class Completion:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Completion:
-        """Read a completion back from the ledger."""
+        """Read a completion back from the ledger; what else the record says, such as the run that paid for it, is left out."""
         choices = tuple(Choice(**choice) for choice in record["choices"])
-        return cls(**{**record, "choices": choices, "replayed": True})
+        mine = {each.name: record[each.name] for each in fields(cls) if each.name in record}
+        return cls(**{**mine, "choices": choices, "replayed": record.get("replayed", True)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,17 @@ from sdg_prefect.models.endpoint import Endpoint
 
 
 def connect(endpoint: Endpoint) -> Client:
-    """Make the client that an endpoint names."""
-    if endpoint.client == "pooling":
-        from sdg_prefect.models.pooling_client import PoolingClient
+    """Make the client of an endpoint."""
+    match endpoint.chosen_client:
+        case "openai":
+            from sdg_prefect.models.openai_client import OpenAIClient
 
-        return PoolingClient(endpoint)
-    from sdg_prefect.models.litellm_client import LitellmClient
+            return OpenAIClient(endpoint)
+        case "pooling":
+            from sdg_prefect.models.pooling_client import PoolingClient
 
-    return LitellmClient(endpoint)
+            return PoolingClient(endpoint)
+        case "litellm":
+            from sdg_prefect.models.litellm_client import LitellmClient
+
+            return LitellmClient(endpoint)

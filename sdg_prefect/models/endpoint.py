@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sdg_prefect.errors import FlowError, Problem, did_you_mean
-from sdg_prefect.frozen import Frozen
+from sdg_prefect.frozen import Frozen, canonical
+from sdg_prefect.models.providers import calls_for_litellm
 
 
 class Price(Frozen):
@@ -19,6 +20,10 @@ class Price(Frozen):
     """USD per million prompt tokens."""
     output: float = Field(ge=0)
     """USD per million completion tokens."""
+
+    def cost(self, tokens_in: int, tokens_out: int) -> float:
+        """Return what so many tokens cost in USD."""
+        return (tokens_in * self.input + tokens_out * self.output) / 1e6
 
 
 class Endpoint(Frozen):
@@ -36,24 +41,46 @@ class Endpoint(Frozen):
     timeout: float = Field(default=120.0, gt=0)
     """Seconds until one attempt of a call is given up."""
     price: Price | None = None
-    """Price, where litellm's own table does not know the model."""
+    """Price, where litellm's own table does not know the model, or does not count because there is an ``api_base``."""
     params: Mapping[str, object] = Field(default_factory=dict)
     """Sampling parameters for every call to this model, below those of a block's ``gen_kwargs``."""
-    client: Literal["litellm", "pooling"] = "litellm"
-    """How the model is called: any provider through litellm; ``pooling`` for reward models behind vLLM."""
+    client: Literal["auto", "openai", "litellm", "pooling"] = "auto"
+    """How the model is called. ``openai``: straight, where a server speaks the OpenAI protocol. ``litellm``: any provider, with
+    more work for each call. ``auto`` takes the first where there is an ``api_base`` and no other provider in front of ``model``.
+    ``pooling``: reward models behind vLLM."""
 
     @property
     def is_simulated(self) -> bool:
         """True for the simulated model, which is served by this process."""
         return self.model.startswith("simulated/")
 
+    @property
+    def chosen_client(self) -> Literal["openai", "litellm", "pooling"]:
+        """The client that calls the model: the one named here, or what suits its name and address."""
+        if self.client != "auto":
+            return self.client
+        if self.is_simulated:
+            return "openai"
+        return "openai" if self.api_base and not calls_for_litellm(self.model) else "litellm"
+
+    @property
+    def identity(self) -> str:
+        """What decides its replies, as keys see it: the model and the parameters of every call. Where it is served does not."""
+        return f"{self.model} {canonical(dict(self.params)).decode()}" if self.params else self.model
+
     def key(self) -> str | None:
         """Read the key from the environment: the variable named here, or OPENAI_API_KEY for a server behind ``api_base``."""
         if self.api_key_env:
-            return os.environ.get(self.api_key_env)
-        return os.environ.get("OPENAI_API_KEY") if self.api_base and not self.is_simulated else None
+            variable = self.api_key_env
+        elif self.api_base and not self.is_simulated:
+            variable = "OPENAI_API_KEY"
+        else:
+            return None
+        # Variables filled from files end in a line break, which no header may hold.
+        return os.environ.get(variable, "").strip() or None
 
 
+_NO_ADDRESS = "Give its 'api_base', such as http://localhost:8000/v1, or leave 'client' away."
 _HOW = "Name it under 'models:' in the flow or in a models.yaml beside it, or pass --api-base URL or --model NAME."
 
 
@@ -83,9 +110,10 @@ def resolve_endpoints(
         elif model or api_base:
             # Behind a bare --api-base a model is known by its own whole name, even where that looks like a provider's.
             base = known if known and not known.is_simulated else Endpoint(model=f"openai/{model_id}")
-            resolved[model_id] = base.model_copy(
-                update={"model": model or base.model, "api_base": api_base or (None if model else base.api_base)}
-            )
+            place = api_base or (None if model else base.api_base)
+            # Another model at its provider's own address may not be one for the client that was named.
+            client = base.client if place else "auto"
+            resolved[model_id] = base.model_copy(update={"model": model or base.model, "api_base": place, "client": client})
         elif known:
             resolved[model_id] = known
         elif "/" in model_id and model_id.split("/")[0] == "simulated":
@@ -93,6 +121,11 @@ def resolve_endpoints(
         else:
             near = did_you_mean(model_id, declared) if declared else ""
             missing.append(Problem(f"model '{model_id}' has no endpoint.", near if near.startswith("Did") else _HOW))
+    missing += [
+        Problem(f"model '{model_id}' has no address, which the client 'openai' needs.", _NO_ADDRESS)
+        for model_id, endpoint in resolved.items()
+        if endpoint.client == "openai" and endpoint.api_base is None and not endpoint.is_simulated
+    ]
     if missing:
         raise FlowError(missing)
     return resolved

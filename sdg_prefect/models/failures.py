@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from enum import Enum
+from math import isnan
+from typing import Any
 
 
 class Reach(Enum):
@@ -38,12 +42,36 @@ _BY_STATUS: dict[int, Verdict] = {
     422: Verdict(Reach.ROW, "BadRequest"),
     425: Verdict(Reach.CALL, "TooEarly"),
     429: Verdict(Reach.CALL, "RateLimited"),
+    504: Verdict(Reach.CALL, "Timeout"),
 }
+
+_STATUS_OF_CODE = {
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 429,
+    "invalid_api_key": 401,
+    "model_not_found": 404,
+    "server_error": 500,
+    "internal_error": 500,
+    "overloaded_error": 503,
+    "timeout": 408,
+}
+"""What a word stands for that some servers put where a status belongs."""
 
 _SERVER_ERROR = Verdict(Reach.CALL, "ServerError")
 _TIMEOUT = Verdict(Reach.CALL, "Timeout")
 _UNREACHABLE = Verdict(Reach.CALL, "Unreachable")
-_BROKEN_REPLY = Verdict(Reach.CALL, "BrokenReply")
+_REDIRECTED = Verdict(
+    Reach.RUN,
+    "Redirected",
+    "If that is where to call, make it the endpoint's 'api_base'; a key is never sent on to another host.",
+)
+
+BROKEN_REPLY = Verdict(Reach.CALL, "BrokenReply")
+"""Something came that is not a completion."""
+
+LONGEST_REST = 300.0
+"""Seconds that an endpoint may ask to be left alone; more than that is tried anyway."""
+_LONGEST_MESSAGE = 1000
 
 _QUOTA_MARKS = ("insufficient_quota", "exceeded your current quota", "credit balance is too low", "billing_hard_limit")
 _WINDOW_MARKS = ("context_length_exceeded", "maximum context length", "context window", "too many tokens", "prompt is too long")
@@ -73,11 +101,12 @@ def judge(status: int | None, message: str) -> Verdict:
         message: What the endpoint or the client said.
     """
     said = message.lower()
-    if any(mark in said for mark in _KEY_MARKS):
+    # What a server says about one prompt may repeat the prompt, so words count only beside a status that fits them.
+    if status in (None, 400, 401, 403, 500) and any(mark in said for mark in _KEY_MARKS):
         return _BY_STATUS[401]
-    if any(mark in said for mark in _PROVIDER_MARKS):
+    if status in (None, 400, 404, 500) and any(mark in said for mark in _PROVIDER_MARKS):
         return _BY_STATUS[404]
-    if any(mark in said for mark in _CONNECTION_MARKS):
+    if (status is None or status >= 500) and any(mark in said for mark in _CONNECTION_MARKS):
         return _UNREACHABLE
     if status in (402, 429) and any(mark in said for mark in _QUOTA_MARKS):
         return _BY_STATUS[402]
@@ -86,7 +115,45 @@ def judge(status: int | None, message: str) -> Verdict:
     if status in (400, 403, None) and any(mark in said for mark in _FILTER_MARKS):
         return Verdict(Reach.ROW, "ContentFilter")
     if status is None:
-        return _TIMEOUT if "timed out" in said or "timeout" in said else _BROKEN_REPLY
-    if status >= 500:
-        return _SERVER_ERROR
-    return _BY_STATUS.get(status, Verdict(Reach.ROW, "BadRequest"))
+        return _TIMEOUT if "timed out" in said or "timeout" in said else BROKEN_REPLY
+    if 300 <= status < 400:
+        return _REDIRECTED
+    return _BY_STATUS.get(status, _SERVER_ERROR if status >= 500 else Verdict(Reach.ROW, "BadRequest"))
+
+
+def status_of(code: Any, otherwise: int) -> int:
+    """Read the status of a failure from the code in an error, which is a number, a number as text, or a word.
+
+    Args:
+        code: What stands in the error.
+        otherwise: The status where the code says nothing.
+    """
+    if isinstance(code, str):
+        code = int(code) if code.isascii() and code.isdigit() else _STATUS_OF_CODE.get(code)
+    return code if isinstance(code, int) and 400 <= code < 600 else otherwise
+
+
+def seconds_to_wait(retry_after: str | None) -> float | None:
+    """Read a ``Retry-After`` header, which names seconds or a date (RFC 9110, 10.2.3); at most ``LONGEST_REST``."""
+    if retry_after is None:
+        return None
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        seconds = _seconds_until(retry_after)
+    return None if isnan(seconds) else min(max(0.0, seconds), LONGEST_REST)
+
+
+def _seconds_until(date: str) -> float:
+    try:
+        when = parsedate_to_datetime(date)
+    except ValueError:
+        return float("nan")
+    return (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+
+
+def readable(message: str, key: str | None) -> str:
+    """Return what an endpoint said so that it can be kept and shown: without the key, bounded, no halves of characters."""
+    said = message.replace(key, "[key]") if key else message
+    said = said.encode("utf-8", "replace").decode().strip()
+    return said if len(said) <= _LONGEST_MESSAGE else f"{said[:_LONGEST_MESSAGE]} …"

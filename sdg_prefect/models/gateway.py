@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast
 
@@ -33,7 +33,7 @@ class Ledger(Protocol):
 
 @dataclass
 class _Line:
-    """An open endpoint: its client, its limit, and whether it still answers."""
+    """An open endpoint: its client and its limits."""
 
     endpoint: Endpoint
     slots: asyncio.Semaphore
@@ -41,7 +41,6 @@ class _Line:
     client: Client | None = None
     """Made when the endpoint is ready: before the first call that the ledger cannot answer."""
     resting_until: float = 0.0
-    dead: EndpointError | None = None
 
 
 class Gateway:
@@ -65,7 +64,18 @@ class Gateway:
         self._endpoints = dict(endpoints)
         self._lines: dict[str, _Line] = {}
         self._slots: dict[str, asyncio.Semaphore] = {}
+        self._asked: set[asyncio.Task[Any]] = set()
+        """Who waits for answers."""
+        self._idle: set[asyncio.Task[Any]] = set()
+        """Requests that are not at the endpoint: waiting for a slot, for the endpoint, or for their next attempt."""
+        self.is_stopped = False
         self.in_flight = 0
+
+    def stop(self) -> None:
+        """Send nothing more. Calls in flight are still waited for and kept, and what the ledger knows is still answered."""
+        self.is_stopped = True
+        for request in self._idle:
+            request.cancel("the run is stopping")
 
     async def complete(
         self, requests: Sequence[Request], ledger: Ledger, on_done: Callable[[Completion | Failure], None]
@@ -79,6 +89,7 @@ class Gateway:
 
         Raises:
             EndpointError: An endpoint cannot serve this run; what arrived before is in the ledger.
+            CancelledError: The run is stopping, and not every request was sent; the answers to the others are in the ledger.
         """
 
         async def answer(request: Request) -> Completion | Failure:
@@ -86,23 +97,40 @@ class Gateway:
             on_done(result)
             return result
 
-        # In-flight calls are paid for: when one raises, the others are waited for, not cancelled.
-        results = await asyncio.gather(*(answer(request) for request in requests), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        mine = _current()
+        self._asked.add(mine)
+        try:
+            # In-flight calls are paid for: when one raises, the others are waited for, not cancelled.
+            results = await asyncio.gather(*(answer(request) for request in requests), return_exceptions=True)
+        finally:
+            self._asked.discard(mine)
+        failures = [result for result in results if isinstance(result, BaseException)]
+        for failure in sorted(failures, key=lambda failure: isinstance(failure, asyncio.CancelledError)):
+            raise failure
         return cast("list[Completion | Failure]", results)
+
+    def key_of(self, request: Request) -> str:
+        """Return the key under which the completion of a request is kept."""
+        return request.key(self._endpoints[request.model_id].identity)
 
     async def _answer(self, request: Request, ledger: Ledger) -> Completion | Failure:
         line = self._line(request.model_id)
-        key = request.key(line.endpoint.model)
+        key = self.key_of(request)
         known = await ledger.find(key)
         if known is not None:
             return Completion.from_record(known)
         result = await self._try(line, request)
         if isinstance(result, Completion):
-            await ledger.keep(key, result.to_record())
+            await self._keep(ledger, key, result)
         return result
+
+    async def _keep(self, ledger: Ledger, key: str, completion: Completion) -> None:
+        try:
+            await ledger.keep(key, completion.to_record())
+        except Exception:
+            # What cannot be kept would be paid for again.
+            self.stop()
+            raise
 
     async def _try(self, line: _Line, request: Request) -> Completion | Failure:
         attempt = 0
@@ -115,10 +143,9 @@ class Gateway:
             except CallError as error:
                 verdict = error.verdict
                 if verdict.reach is Reach.RUN:
-                    line.dead = EndpointError(
-                        f"model '{request.model_id}' ({line.endpoint.model}): {verdict.error}: {error.message}", verdict.hint
-                    )
-                    raise line.dead.again() from None
+                    self.stop()
+                    said = f"model '{request.model_id}' ({line.endpoint.model}): {verdict.error}: {error.message}"
+                    raise EndpointError(said, verdict.hint) from None
                 if verdict.reach is Reach.ROW or attempt >= self._settings.call_attempts:
                     return Failure(verdict.error, error.message, verdict.reach is Reach.CALL, attempt)
                 await self._wait(line, attempt, error)
@@ -129,33 +156,50 @@ class Gateway:
         pause = random.uniform(0, ceiling)
         if error.retry_after is not None:
             line.resting_until = max(line.resting_until, time.monotonic() + error.retry_after)
-        await asyncio.sleep(pause)
+        with self._waiting():
+            await asyncio.sleep(pause)
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Mark a wait that is not a call: it ends at once when the run stops, and none begins after."""
+        if self.is_stopped:
+            raise asyncio.CancelledError("the run is stopping")
+        request = _current()
+        self._idle.add(request)
+        try:
+            yield
+        finally:
+            self._idle.discard(request)
 
     @asynccontextmanager
     async def _slot(self, line: _Line) -> AsyncIterator[Client]:
         """Hold one of the endpoint's slots, once it is ready and not asking for rest."""
-        async with line.slots:
-            if line.dead is not None:
-                raise line.dead.again()
-            if (rest := line.resting_until - time.monotonic()) > 0:
-                await asyncio.sleep(rest)
-            client = line.client or await self._open(line)
+        async with AsyncExitStack() as held:
+            with self._waiting():
+                await held.enter_async_context(line.slots)
+                client = await self._ready(line)
             self.in_flight += 1
             try:
                 yield client
             finally:
                 self.in_flight -= 1
 
+    async def _ready(self, line: _Line) -> Client:
+        """Return the client of an endpoint when calls may be sent."""
+        if (rest := line.resting_until - time.monotonic()) > 0:
+            await asyncio.sleep(rest)
+        return line.client or await self._open(line)
+
     async def _open(self, line: _Line) -> Client:
         """Look at the endpoint and make its client, once."""
         async with line.opened:
-            if line.dead is not None:
-                raise line.dead.again()
             if line.client is None:
                 try:
                     await check_endpoint(line.endpoint)
-                except EndpointError as error:
-                    line.dead = error
+                except EndpointError:
+                    # Not this request, which has its answer: the others.
+                    self._idle.discard(_current())
+                    self.stop()
                     raise
                 line.client = await asyncio.to_thread(self._connect, line.endpoint)
             return line.client
@@ -176,10 +220,21 @@ class Gateway:
         return self._slots[place]
 
     async def close(self) -> None:
-        """Give back all connections."""
+        """Give up what is still in flight, so that nobody waits for it any more, and give back all connections."""
+        self.stop()
+        open_still = list(self._asked)
+        for asked in open_still:
+            asked.cancel()
+        await asyncio.gather(*open_still, return_exceptions=True)
         for line in self._lines.values():
             if line.client is not None:
                 await line.client.close()
+
+
+def _current() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 def _well_formed(choice: Choice) -> Choice:

@@ -6,16 +6,23 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 from sdg_prefect.models.completion import Choice, Completion, Request
 from sdg_prefect.models.endpoint import Endpoint
-from sdg_prefect.models.failures import CallError, judge
+from sdg_prefect.models.failures import BROKEN_REPLY, CallError, judge, readable, seconds_to_wait, status_of
+from sdg_prefect.models.openai_replies import error_within
+from sdg_prefect.models.pricing import price_of
 
 _NO_KEY = "EMPTY"
-"""What servers without a key accept; the OpenAI protocol asks for some word."""
+"""What servers without a key accept; litellm asks for some word."""
+_TEXT = "text-completion-openai/"
+_BROKEN_MARKS = ("empty or invalid response", "invalid response object", "provider returned 'choices'")
+_BREAKS = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
+"""What litellm stumbles over in a reply that is no completion."""
 
 
 @cache
@@ -44,6 +51,7 @@ class LitellmClient:
         self._endpoint = endpoint
         self._api_base = endpoint.api_base
         self._model = self._named(endpoint.model)
+        self._price = price_of(endpoint)
 
     def _named(self, model: str) -> str:
         """Return the name with its provider; a server behind ``api_base`` speaks OpenAI's protocol unless said otherwise."""
@@ -58,6 +66,8 @@ class LitellmClient:
         try:
             response = await self._send(request)
             return self._read(response, time.perf_counter() - started)
+        except CallError:
+            raise
         except Exception as error:
             raise self._translated(error) from error
 
@@ -72,13 +82,23 @@ class LitellmClient:
         }
         if self._api_base:
             options["api_base"] = self._api_base
+        if options.get("tools") and find_spec("mcp") is None:
+            options["_skip_mcp_handler"] = True  # else litellm imports the package mcp for each call with tools
         if request.prompt is not None:
-            model = self._model.replace("openai/", "text-completion-openai/", 1)
-            return await self._litellm.atext_completion(model=model, prompt=request.prompt, **options)
+            return await self._litellm.atext_completion(model=self._text_model(), prompt=request.prompt, **options)
         messages = [dict(message) for message in request.messages or ()]
         return await self._litellm.acompletion(model=self._model, messages=messages, **options)
 
+    def _text_model(self) -> str:
+        """Return the name for raw prompts, which litellm else puts into chat messages."""
+        provider, _, name = self._model.partition("/")
+        return _TEXT + name if provider == "openai" or (provider == "hosted_vllm" and self._api_base) else self._model
+
     def _read(self, response: Any, seconds: float) -> Completion:
+        if (found := getattr(response, "error", None)) and (said := error_within({"error": found})) is not None:
+            raise CallError(judge(said.status, f"{said.message} {said.code}"), readable(said.message, self._endpoint.key()))
+        if not response.choices:
+            raise CallError(BROKEN_REPLY, "the reply is not a completion: it has no choices")
         usage = getattr(response, "usage", None)
         tokens_in = int(getattr(usage, "prompt_tokens", 0) or 0)
         tokens_out = int(getattr(usage, "completion_tokens", 0) or 0)
@@ -87,34 +107,21 @@ class LitellmClient:
             model=str(response.model or self._endpoint.model),
             tokens_in=tokens_in,
             tokens_out=tokens_out,
-            cost_usd=self._cost(tokens_in, tokens_out),
+            cost_usd=None if self._price is None else self._price.cost(tokens_in, tokens_out),
             seconds=seconds,
         )
 
-    def _cost(self, tokens_in: int, tokens_out: int) -> float | None:
-        if self._endpoint.is_simulated:
-            return 0.0
-        price = self._endpoint.price
-        if price is not None:
-            return (tokens_in * price.input + tokens_out * price.output) / 1e6
-        known = self._litellm.model_cost.get(self._endpoint.model) or self._litellm.model_cost.get(
-            self._endpoint.model.split("/", 1)[-1]
-        )
-        if not known or self._api_base:
-            return None
-        return float(
-            tokens_in * (known.get("input_cost_per_token") or 0) + tokens_out * (known.get("output_cost_per_token") or 0)
-        )
-
     def _translated(self, error: Exception) -> CallError:
-        status = getattr(error, "status_code", None)
-        message = str(getattr(error, "message", "") or error)
-        if isinstance(error, self._litellm.exceptions.Timeout):
-            status, message = 408, f"no reply within {self._endpoint.timeout:g} s"
-        elif isinstance(error, self._litellm.exceptions.ContextWindowExceededError):
-            message = f"context_length_exceeded: {message}"
+        if isinstance(error, self._litellm.exceptions.Timeout) and not _is_answered(error):
+            return CallError(judge(408, ""), f"no reply within {self._endpoint.timeout:g} s")
+        found = getattr(error, "status_code", None)
+        message, code = _said(error)
+        marked = "context_length_exceeded" if isinstance(error, self._litellm.exceptions.ContextWindowExceededError) else code
         # The message alone may leave out what went wrong, such as "content_filter".
-        return CallError(judge(status, f"{message} {_code(error)}"), _plain(message), _retry_after(error))
+        verdict = judge(None if found is None else status_of(found, 422), f"{message} {marked}")
+        if verdict.error == "ServerError" and not _is_answered(error) and (reason := _why_broken(error, message)):
+            verdict, message = BROKEN_REPLY, f"the reply is not a completion: {reason}"
+        return CallError(verdict, readable(message, self._endpoint.key()), _retry_after(error))
 
     async def close(self) -> None:
         """Give back the connections that litellm keeps for this process."""
@@ -137,26 +144,48 @@ def _plain(message: str) -> str:
     return said.strip()
 
 
-def _code(error: Exception) -> str:
-    """Return the code in the body of the endpoint's error, where there is one."""
-    body = getattr(error, "body", None)
-    return str(body.get("code") or "") if isinstance(body, Mapping) else ""
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Go through an error and what led to it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _said(error: Exception) -> tuple[str, str]:
+    """Return what the endpoint said and the code in its error: from the body where that was kept, else from litellm's words."""
+    for cause in _causes(error):
+        body = getattr(cause, "body", None)
+        if isinstance(body, Mapping) and isinstance(body.get("message"), str):
+            return body["message"], str(body.get("code") or "")
+    return _plain(str(getattr(error, "message", "") or error)), ""
 
 
 def _retry_after(error: Exception) -> float | None:
     response = getattr(error, "response", None)
     headers: Mapping[str, str] = getattr(error, "litellm_response_headers", None) or getattr(response, "headers", None) or {}
-    value = headers.get("retry-after")
-    try:
-        return float(value) if value is not None else None
-    except ValueError:
-        return None
+    return seconds_to_wait(headers.get("retry-after"))
+
+
+def _is_answered(error: Exception) -> bool:
+    """True if a server answered with a status, rather than litellm making one up."""
+    return bool(getattr(error, "litellm_response_headers", None))
+
+
+def _why_broken(error: Exception, message: str) -> str | None:
+    """Say why a reply is no completion, where that is what failed: litellm calls it an error of the server."""
+    for cause in _causes(error):
+        if isinstance(cause, _BREAKS) and not isinstance(cause, UnicodeEncodeError):
+            return f"{type(cause).__name__}: {cause}"
+    return message if any(mark in message.lower() for mark in _BROKEN_MARKS) else None
 
 
 def _choice(choice: Any) -> Choice:
     """Read one choice of a chat or a text completion."""
     message = getattr(choice, "message", None)
     if message is None:
+        if not isinstance(choice.text, str):
+            raise CallError(BROKEN_REPLY, "the reply is not a completion: a choice has no text")
         return Choice(text=choice.text, finish_reason=choice.finish_reason, logprobs=_text_logprobs(choice))
     calls = getattr(message, "tool_calls", None)
     return Choice(

@@ -7,8 +7,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.models.completion import Choice, Completion, Request
+from sdg_prefect.models.connections import key_header, open_session, proxy_options
 from sdg_prefect.models.endpoint import Endpoint
-from sdg_prefect.models.failures import CallError, judge
+from sdg_prefect.models.failures import CallError, judge, readable, seconds_to_wait
 
 if TYPE_CHECKING:
     import aiohttp
@@ -46,16 +47,16 @@ class PoolingClient:
         )
 
     async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
-        import aiohttp
-
+        url = self._endpoint.api_base or ""
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._endpoint.timeout))
+            self._session = open_session(url, self._endpoint.timeout)
         key = self._endpoint.key()
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        async with self._session.post(self._endpoint.api_base or "", json=body, headers=headers) as response:
-            if response.status >= 400:
+        headers = key_header(url, key)
+        async with self._session.post(url, json=body, headers=headers, allow_redirects=False, **proxy_options(url)) as response:
+            if response.status >= 300:
                 text = await response.text()
-                raise CallError(judge(response.status, text), text[:500], _seconds(response.headers.get("Retry-After")))
+                waits = seconds_to_wait(response.headers.get("Retry-After"))
+                raise CallError(judge(response.status, text), readable(text, key), waits)
             reply: dict[str, Any] = await response.json(content_type=None)
             return reply
 
@@ -63,10 +64,6 @@ class PoolingClient:
         """Give back connections."""
         if self._session is not None:
             await self._session.close()
-
-
-def _seconds(value: str | None) -> float | None:
-    return float(value) if value is not None and value.replace(".", "", 1).isdigit() else None
 
 
 def _scores(reply: dict[str, Any]) -> list[float]:

@@ -6,6 +6,7 @@ import asyncio
 import os
 
 from sdg_prefect.errors import EndpointError
+from sdg_prefect.models.connections import address, key_header, open_session, proxy_options
 from sdg_prefect.models.endpoint import Endpoint
 
 _ATTEMPTS = 3
@@ -34,18 +35,22 @@ async def check_endpoint(endpoint: Endpoint) -> None:
 async def _ask_for_models(endpoint: Endpoint, base: str) -> None:
     import aiohttp
 
-    headers = {"Authorization": f"Bearer {key}"} if (key := endpoint.key()) else {}
-    timeout = aiohttp.ClientTimeout(total=_TIMEOUT)
     for attempt in range(1, _ATTEMPTS + 1):
         try:
+            url = address(base, "models")
             async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
-                session.get(f"{base}/models", headers=headers) as reply,
+                open_session(url, _TIMEOUT) as session,
+                session.get(url, headers=key_header(base, endpoint.key()), **proxy_options(url)) as reply,
             ):
                 status = reply.status
             break
-        except aiohttp.InvalidURL:
+        except ValueError:
             raise EndpointError(f"endpoint {base!r} is not an address.", "It looks like http://localhost:8000/v1.") from None
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise EndpointError(
+                f"endpoint {base} has a certificate that is not trusted ({error.certificate_error}).",
+                "The variable SSL_CERT_FILE can name a file with the certificates to trust.",
+            ) from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             if attempt == _ATTEMPTS:
                 reason = getattr(error, "strerror", None) or type(error).__name__

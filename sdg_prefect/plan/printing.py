@@ -11,7 +11,7 @@ def plan_text(plan: Plan) -> str:
     for model_id, endpoint in sorted(plan.endpoints.items()):
         where = "simulated, in this process" if endpoint.is_simulated else endpoint.api_base or "provider's own address"
         limit = f", {endpoint.max_concurrency} calls at once" if endpoint.max_concurrency else ""
-        lines.append(f"  model {model_id} → {endpoint.model} at {where}, through {endpoint.client}{limit}")
+        lines.append(f"  model {model_id} → {endpoint.model} at {where}, through {endpoint.chosen_client}{limit}")
     for pipeline in plan.pipelines:
         lines += _pipeline_lines(pipeline, 1)
     if plan.output_columns is not None:

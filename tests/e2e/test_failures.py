@@ -19,8 +19,18 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-IMPATIENT = "teacher: {model: teacher, timeout: 1.0}\n"
 MALFORMED = "Sorry, I started on this"
+
+
+@pytest.fixture(params=["openai", "litellm"])
+def client(request: pytest.FixtureRequest, project: Project) -> str:
+    """Each client that speaks the OpenAI protocol, named in the project's models.yaml; without it the first is taken."""
+    name: str = request.param
+    project.write("models.yaml", f"teacher: {{model: teacher, client: {name}}}\n")
+    return name
+
+
+both_clients = pytest.mark.usefixtures("client")
 
 
 def undisturbed(project: Project, model: SimulatedModel, seeds: list[Row]) -> list[Row]:
@@ -45,10 +55,10 @@ def assert_every_row_is_accounted_for(report: dict[str, Any]) -> None:
         assert part["rows_in"] == part["rows_out"] + left
 
 
-def test_passing_faults_cost_time_and_no_row(project: Project, model: SimulatedModel) -> None:
+def test_passing_faults_cost_time_and_no_row(project: Project, model: SimulatedModel, client: str) -> None:
     seeds = project.documents(40)
     expected = undisturbed(project, model, seeds)
-    project.write("models.yaml", IMPATIENT)
+    project.write("models.yaml", f"teacher: {{model: teacher, timeout: 1.0, client: {client}}}\n")
     model.change(
         error_429_share=0.1,
         retry_after=0.05,
@@ -88,6 +98,7 @@ def test_replies_that_cannot_be_parsed_are_rejected_with_their_text(project: Pro
     assert project.report()["rows_rejected"] == report["rows_rejected"]
 
 
+@both_clients
 def test_a_refused_prompt_rejects_its_row_only(project: Project, model: SimulatedModel) -> None:
     seeds = project.documents(20)
     expected = undisturbed(project, model, seeds)
@@ -101,6 +112,7 @@ def test_a_refused_prompt_rejects_its_row_only(project: Project, model: Simulate
     assert_every_row_is_accounted_for(project.report())
 
 
+@both_clients
 def test_a_prompt_that_is_too_long_rejects_its_row_only(project: Project, model: SimulatedModel) -> None:
     seeds = project.documents(5)
     seeds[2]["document"] = "wells and rivers " * 400
@@ -113,6 +125,7 @@ def test_a_prompt_that_is_too_long_rejects_its_row_only(project: Project, model:
     assert_every_row_is_accounted_for(project.report())
 
 
+@both_clients
 def test_rows_that_failed_for_a_passing_reason_are_tried_again_by_the_next_run(project: Project, model: SimulatedModel) -> None:
     seeds = project.documents(4)
     expected = undisturbed(project, model, seeds)
@@ -124,6 +137,7 @@ def test_rows_that_failed_for_a_passing_reason_are_tried_again_by_the_next_run(p
     assert project.report()["status"] == "completed"
 
 
+@both_clients
 def test_a_quota_used_up_in_the_middle_keeps_what_was_paid(project: Project, model: SimulatedModel) -> None:
     seeds = project.documents(12)
     expected = undisturbed(project, model, seeds)
@@ -144,6 +158,7 @@ def test_a_quota_used_up_in_the_middle_keeps_what_was_paid(project: Project, mod
     assert (project.report()["llm_calls"], project.report()["llm_replayed"]) == (14, 10)
 
 
+@both_clients
 def test_a_key_revoked_in_the_middle_stops_the_run_at_once(
     project: Project, model: SimulatedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +200,7 @@ def test_no_more_calls_are_open_than_the_limit_says(project: Project, model: Sim
     assert model.stats()["peak_in_flight"] == 3
 
 
+@both_clients
 def test_an_endpoint_that_says_how_many_calls_it_takes_gets_all_rows_through(project: Project, model: SimulatedModel) -> None:
     model.change(latency=0.02, max_concurrency=4, retry_after=0.03)
     rows = project.generate(project.documents(16), model.url, shard_size=4, concurrency=8)
@@ -192,6 +208,7 @@ def test_an_endpoint_that_says_how_many_calls_it_takes_gets_all_rows_through(pro
     assert model.stats()["by_status"]["429"] > 0
 
 
+@both_clients
 def test_an_endpoint_that_goes_away_and_comes_back_loses_no_row(
     project: Project, model: SimulatedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +237,7 @@ def test_an_endpoint_that_goes_away_and_comes_back_loses_no_row(
     assert project.report()["status"] == "completed"
 
 
+@both_clients
 def test_an_endpoint_that_stays_away_ends_the_run_which_goes_on_when_it_is_back(project: Project, model: SimulatedModel) -> None:
     seeds = project.documents(16)
     expected = undisturbed(project, model, seeds)

@@ -89,7 +89,7 @@ def test_a_plan_is_written_for_people(tmp_path: Path) -> None:
         p=PROMPT.replace("document", "a"),
     )
     assert str(plan).splitlines()[1:] == [
-        "  model teacher → simulated/x at simulated, in this process, through litellm",
+        "  model teacher → simulated/x at simulated, in this process, through openai",
         "  pipeline verse",
         "    ask  (LLMBlock; model teacher) → a, q",
         "    ask · drop_duplicates  (DropDuplicates; waits for all rows) → a, q",

@@ -92,6 +92,13 @@ def test_another_model_behind_the_same_name_is_asked_anew(tmp_path: Path) -> Non
     assert after[0][1] != before[0][1]
 
 
+def test_other_parameters_of_the_endpoint_are_asked_anew(tmp_path: Path) -> None:
+    before, after = keys(plan(tmp_path)), keys(plan(tmp_path, FLOW.replace("timeout: 60", "timeout: 60, params: {top_p: 0.5}")))
+    assert after[0][0] != before[0][0]
+    assert after[0][1] != before[0][1]
+    assert after[1] == before[1]
+
+
 def test_another_parser_finds_its_completions_again(tmp_path: Path) -> None:
     before = keys(plan(tmp_path))
     parsed = FLOW.replace("[question]\n", "[question]\n    parser_kwargs: {parser_name: custom, parsing_pattern: '(a)'}\n")

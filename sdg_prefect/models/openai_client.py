@@ -1,0 +1,156 @@
+"""A server that speaks the OpenAI protocol, called straight: a fraction of litellm's work for each call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sdg_prefect.models.completion import Completion, Request
+from sdg_prefect.models.connections import address, key_header, open_session, proxy_options
+from sdg_prefect.models.endpoint import Endpoint
+from sdg_prefect.models.failures import BROKEN_REPLY, CallError, judge, readable, seconds_to_wait
+from sdg_prefect.models.openai_replies import (
+    NoCompletion,
+    Said,
+    error_within,
+    read_choices,
+    read_error,
+    read_json,
+    read_usage,
+    request_body,
+)
+from sdg_prefect.models.pricing import price_of
+from sdg_prefect.models.providers import name_at_server
+
+if TYPE_CHECKING:
+    import aiohttp
+    from yarl import URL
+
+_LONGEST_REPLY = 256 * 2**20
+_LONGEST_ERROR = 2**16
+_MOST_HOPS = 5
+
+
+class OpenAIClient:
+    """Calls an endpoint over connections of its own. Lives on the event loop of its first call.
+
+    Nothing is sent twice by itself, not even where a kept connection turns out to be closed: the server may have begun to work on
+    it. Such a call fails as ``Unreachable``, and the gateway counts it as an attempt.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        base = endpoint.api_base or ""
+        self._endpoint = endpoint
+        self._model = name_at_server(endpoint.model)
+        self._chat = address(base, "chat/completions")
+        self._text = address(base, "completions")
+        self._proxy = proxy_options(base)
+        self._key = endpoint.key()
+        self._price = price_of(endpoint)
+        self._headers = {"Content-Type": "application/json", **key_header(base, self._key)}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def complete(self, request: Request) -> Completion:
+        """Make one attempt; see ``Client``."""
+        started = time.perf_counter()
+        is_chat = request.prompt is None
+        params = {**self._endpoint.params, **request.params}
+        try:
+            body = request_body(self._model, request, params)
+            data = await self._post(self._chat if is_chat else self._text, body, params.get("extra_headers") or {})
+            reply = read_json(data)
+            if (said := error_within(reply)) is not None:
+                raise self._failed(said)
+            choices = read_choices(reply, is_chat=is_chat)
+        except CallError:
+            raise
+        except Exception as error:
+            raise self._translated(error) from error
+        tokens_in, tokens_out = read_usage(reply)
+        return Completion(
+            choices=choices,
+            model=str(reply.get("model") or self._endpoint.model),
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
+            cost_usd=None if self._price is None else self._price.cost(tokens_in, tokens_out),
+            seconds=time.perf_counter() - started,
+        )
+
+    async def _post(self, url: str, body: bytes, headers: Mapping[str, Any]) -> bytes:
+        """Send a body and return the reply's; a server may send it on to another address of its own, never to another host."""
+        if self._session is None:
+            self._session = open_session(url, self._endpoint.timeout)
+        sent = _merged(self._headers, headers) if headers else self._headers
+        target: str | URL = url
+        for _ in range(_MOST_HOPS):
+            async with self._session.post(target, data=body, headers=sent, allow_redirects=False, **self._proxy) as response:
+                if response.status < 300:
+                    data = await _read(response, _LONGEST_REPLY)
+                    if len(data) > _LONGEST_REPLY:
+                        raise NoCompletion(f"it is longer than {_LONGEST_REPLY >> 20} MiB")
+                    return data
+                onward = _same_place(response) if response.status in (307, 308) else None
+                if onward is None:
+                    raise await self._refused(response)
+                target = onward
+        raise CallError(judge(310, ""), f"the endpoint sends calls on more than {_MOST_HOPS} times")
+
+    async def _refused(self, response: aiohttp.ClientResponse) -> CallError:
+        said = read_error(response.status, await _read(response, _LONGEST_ERROR))
+        if response.status < 400:
+            said = Said(response.status, f"the endpoint sends calls on to {response.headers.get('Location') or 'nowhere'}")
+        return self._failed(said, response.headers.get("Retry-After"))
+
+    def _failed(self, said: Said, retry_after: str | None = None) -> CallError:
+        verdict = judge(said.status, f"{said.message} {said.code}")
+        return CallError(verdict, readable(said.message, self._key), seconds_to_wait(retry_after))
+
+    def _translated(self, error: Exception) -> CallError:
+        import aiohttp
+
+        message = readable(str(getattr(error, "message", "") or error), self._key)
+        if isinstance(error, TimeoutError):
+            return CallError(judge(408, ""), f"no reply within {self._endpoint.timeout:g} s")
+        if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | OSError):
+            return CallError(judge(None, "connection error"), f"connection error: {message}")
+        if isinstance(error, NoCompletion):
+            return CallError(BROKEN_REPLY, f"the reply is not a completion: {message}")
+        return CallError(BROKEN_REPLY, f"{type(error).__name__}: {message}")
+
+    async def close(self) -> None:
+        """Give back connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+def _merged(headers: Mapping[str, str], others: Mapping[str, Any]) -> Mapping[str, str]:
+    """Let other headers take the place of those with the same name, however it is written."""
+    replaced = {name.lower() for name in others}
+    kept = {name: value for name, value in headers.items() if name.lower() not in replaced}
+    return {**kept, **{name: str(value) for name, value in others.items()}}
+
+
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """Read the body of a reply, but not much more than so many bytes: a server gone mad must not fill the memory."""
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in response.content.iter_any():
+        pieces.append(piece)
+        size += len(piece)
+        if size > most:
+            break
+    return b"".join(pieces)
+
+
+def _same_place(response: aiohttp.ClientResponse) -> URL | None:
+    """Return where a reply sends a call on to, if that is the same server, or the same host with encryption."""
+    from yarl import URL
+
+    try:
+        here, onward = response.url, response.url.join(URL(response.headers["Location"]))
+    except (KeyError, ValueError):
+        return None
+    is_upgrade = (here.host, here.scheme, onward.scheme) == (onward.host, "http", "https")
+    return onward if is_upgrade or here.origin() == onward.origin() else None

@@ -1,0 +1,86 @@
+"""Which client calls an endpoint, and by which name and key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sdg_prefect.errors import FlowError
+from sdg_prefect.models.endpoint import Endpoint, resolve_endpoints
+from sdg_prefect.models.litellm_client import load_litellm
+from sdg_prefect.models.providers import PROVIDERS, SPEAKS_OPENAI, name_at_server
+
+URL = "http://localhost:8000/v1"
+
+
+@pytest.mark.parametrize(
+    ("fields", "client"),
+    [
+        ({"model": "simulated/teacher"}, "openai"),
+        ({"model": "simulated/teacher", "api_base": URL}, "openai"),
+        ({"model": "teacher", "api_base": URL}, "openai"),
+        ({"model": "meta-llama/Llama-3.3-70B", "api_base": URL}, "openai"),
+        ({"model": "openai/gpt-4o", "api_base": URL}, "openai"),
+        ({"model": "hosted_vllm/Qwen/Qwen2.5-7B", "api_base": URL}, "openai"),
+        ({"model": "vllm/Qwen/Qwen2.5-7B", "api_base": URL}, "openai"),
+        ({"model": "openai/gpt-4o"}, "litellm"),
+        ({"model": "gpt-4o"}, "litellm"),
+        ({"model": "anthropic/claude"}, "litellm"),
+        ({"model": "mistral/large", "api_base": URL}, "litellm"),
+        ({"model": "azure/gpt-4o", "api_base": URL}, "litellm"),
+        ({"model": "text-completion-openai/davinci", "api_base": URL}, "litellm"),
+        ({"model": "teacher", "api_base": URL, "client": "litellm"}, "litellm"),
+        ({"model": "mistral/large", "api_base": URL, "client": "openai"}, "openai"),
+        ({"model": "prm", "api_base": URL, "client": "pooling"}, "pooling"),
+    ],
+)
+def test_the_client_suits_name_and_address(fields: dict[str, Any], client: str) -> None:
+    assert Endpoint.model_validate(fields).chosen_client == client
+
+
+def test_every_provider_that_litellm_knows_is_known_here() -> None:
+    known = PROVIDERS | set(SPEAKS_OPENAI)
+    assert sorted({str(getattr(name, "value", name)) for name in load_litellm().provider_list} - known) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [("openai/m", "m"), ("vllm/a/b", "a/b"), ("openai/openai/m", "openai/m"), ("simulated/m", "simulated/m"), ("a/b", "a/b"), ("openai/", "openai/")],
+)  # fmt: skip
+def test_the_name_at_the_server(model: str, name: str) -> None:
+    assert name_at_server(model) == name
+
+
+@pytest.mark.parametrize("model_id", ["teacher", "mistral/large", "openai/gpt-oss-20b"])
+def test_behind_a_bare_address_every_model_is_called_straight(model_id: str) -> None:
+    endpoint = resolve_endpoints({model_id}, {}, api_base=URL)[model_id]
+    assert (endpoint.chosen_client, name_at_server(endpoint.model)) == ("openai", model_id)
+
+
+def test_the_client_openai_needs_an_address() -> None:
+    declared = {"teacher": Endpoint(model="openai/gpt-4o", client="openai")}
+    with pytest.raises(FlowError, match="'teacher' has no address, which the client 'openai' needs"):
+        resolve_endpoints({"teacher"}, declared)
+    assert resolve_endpoints({"teacher"}, declared, api_base=URL)["teacher"].client == "openai"
+
+
+def test_another_model_without_an_address_is_called_as_suits_it() -> None:
+    declared = {"teacher": Endpoint(model="m", api_base=URL, client="openai")}
+    assert resolve_endpoints({"teacher"}, declared, model="anthropic/claude")["teacher"].chosen_client == "litellm"
+
+
+def test_a_named_client_stays_when_only_the_address_changes() -> None:
+    declared = {"teacher": Endpoint(model="m", client="litellm")}
+    assert resolve_endpoints({"teacher"}, declared, api_base=URL)["teacher"].chosen_client == "litellm"
+
+
+def test_a_key_is_read_without_the_line_break_of_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", " secret\n")
+    monkeypatch.setenv("OPENAI_API_KEY", "other")
+    assert Endpoint(model="m", api_key_env="MY_KEY").key() == "secret"
+    assert Endpoint(model="m", api_base=URL).key() == "other"
+    assert Endpoint(model="m").key() is None
+    assert Endpoint(model="simulated/m", api_base=URL).key() is None
+    monkeypatch.setenv("MY_KEY", "\n")
+    assert Endpoint(model="m", api_key_env="MY_KEY").key() is None
