@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import Awaitable, Callable
 from typing import IO, Any
 
@@ -16,7 +17,7 @@ from sdg_prefect.simulator.faults import Fate, Fault, Faults
 from sdg_prefect.simulator.replying import MALFORMED, write_reply
 from sdg_prefect.simulator.scripts import load_replies, scripted_reply
 from sdg_prefect.simulator.settings import SimulatorSettings
-from sdg_prefect.simulator.tally import Tally, log_line
+from sdg_prefect.simulator.tally import Entry, Tally, log_line
 from sdg_prefect.simulator.wording import count_tokens
 
 DEFAULT_MODELS = ("simulated",)
@@ -35,7 +36,7 @@ class SimulatedServer:
 
     def __init__(self, settings: SimulatorSettings) -> None:
         self.tally = Tally()
-        self.requests: list[Body] = []
+        self.journal: list[Entry] = []
         self._log: IO[str] | None = None
         self.use(settings)
 
@@ -85,8 +86,11 @@ class SimulatedServer:
         """Answer a request to generate and keep count of it."""
         self.tally.begin()
         status, body = _CLIENT_LEFT, {}
+        entry = Entry({}, time.monotonic())
+        if self.settings.record:
+            self.journal.append(entry)
         try:
-            body = await self._read(request)
+            body = await self._read(request, entry)
             response = await generate(self, request, body)
             status = response.status
         except errors.ApiError as error:
@@ -94,11 +98,12 @@ class SimulatedServer:
         finally:
             model = str(body.get("model", ""))
             self.tally.end(model, status)
+            entry.ended, entry.status = time.monotonic(), status
             if self._log is not None:
                 self._log.write(log_line(body, status))
         return response
 
-    async def _read(self, request: web.BaseRequest) -> Body:
+    async def _read(self, request: web.BaseRequest, entry: Entry) -> Body:
         """Read the body of a request and check what does not depend on its prompt."""
         settings = self.settings
         self._check_key(request)
@@ -108,8 +113,7 @@ class SimulatedServer:
             raise errors.bad_request(f"We could not parse the JSON body of your request: {error}") from error
         if not isinstance(body, dict):
             raise errors.bad_request("The body of your request must be a JSON object.")
-        if settings.record:
-            self.requests.append(body)
+        entry.body = body
         if settings.models is not None and body.get("model") not in settings.models:
             raise errors.unknown_model(str(body.get("model")))
         if settings.quota is not None and self.tally.calls > settings.quota:

@@ -7,10 +7,12 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from sdg_prefect.simulator.settings import SimulatorSettings
+from sdg_prefect.simulator.tally import Entry
 
 if TYPE_CHECKING:
     from sdg_prefect.simulator.server import SimulatedServer
@@ -87,7 +89,12 @@ class SimulatedModel:
     @property
     def requests(self) -> list[dict[str, Any]]:
         """The bodies of the requests so far, when the settings say `record`."""
-        return list(self._live().requests)
+        return [entry.body for entry in self.journal if entry.body]
+
+    @property
+    def journal(self) -> list[Entry]:
+        """The requests so far, with the times of their replies, when the settings say `record`."""
+        return self._call(lambda server: [replace(entry) for entry in server.journal])
 
     def stats(self) -> dict[str, Any]:
         """Return the counts of calls, as `GET /stats` does."""

@@ -77,7 +77,7 @@ class SimulatorSettings(BaseModel):
     """File that gets one JSON line for each request."""
 
     record: bool = False
-    """Keep the body of each request in `SimulatedModel.requests`."""
+    """Keep the body and the times of each request in `SimulatedModel.journal`."""
 
     @model_validator(mode="after")
     def _shares_fit(self) -> SimulatorSettings:

@@ -10,6 +10,20 @@ from typing import Any
 
 
 @dataclass(slots=True)
+class Entry:
+    """One request to generate, in the order in which they came; kept when the settings say ``record``."""
+
+    body: dict[str, Any]
+    """The body of the request; empty until it was read."""
+    began: float
+    """When it came, on the clock of ``time.monotonic``."""
+    ended: float | None = None
+    """When its reply was ready, or when the client left; None while it is open."""
+    status: int | None = None
+    """HTTP status of the reply; 499 is a client that left."""
+
+
+@dataclass(slots=True)
 class Tally:
     """What the server has done since it started or was last reset."""
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +217,16 @@ def test_serving_ends_cleanly_on_a_signal() -> None:
 def test_importing_the_package_does_not_import_aiohttp() -> None:
     program = "import sys, sdg_prefect.simulator; sys.exit('aiohttp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_journal_tells_when_each_reply_was_ready() -> None:
+    with SimulatedModel(SimulatorSettings(record=True, latency=0.01)) as model:
+        before = time.monotonic()
+        post(model, "Answered.")
+        model.change(refusal_share=1)
+        post(model, "Refused.")
+        answered, refused = model.journal
+    assert (answered.status, answered.body["messages"][0]["content"]) == (200, "Answered.")
+    assert answered.ended is not None
+    assert before <= answered.began < answered.ended <= time.monotonic()
+    assert (refused.status, refused.body["messages"][0]["content"]) == (400, "Refused.")
