@@ -9,7 +9,7 @@ QUICKSTART := examples/quickstart
 ROWS := out/quickstart.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench clean
+.PHONY: help run test check bench kills clean
 
 help:  ## List these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /:/' | awk -F: '{ printf "make %-7s %s\n", $$1, $$2 }'
@@ -31,6 +31,9 @@ check: $(VENV)/.dev  ## Lint, check types and check the layers
 
 bench: $(VENV)/.dev  ## Run the benchmarks and print their ratios
 	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+kills: $(VENV)/.dev  ## Kill runs at random moments and count what it costs: make kills KILLS=50 STORAGE=s3 SEED=1
+	$(BIN)/python -m tests.e2e.killing --kills $(or $(KILLS),50) --storage $(or $(STORAGE),local) --seed $(or $(SEED),0)
 
 clean:  ## Remove the environment and all caches; rows in out/ and the store in .sdg/ stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

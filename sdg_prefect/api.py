@@ -31,6 +31,7 @@ def generate(
     limit: int | None = None,
     overrides: Sequence[str] = (),
     fresh: bool = False,
+    retry_rejects: bool = False,
     allow_rejects: bool = False,
     keep_ids: bool = False,
 ) -> Dataset:
@@ -50,6 +51,7 @@ def generate(
         limit: Only the first rows.
         overrides: Fields to set, as ``BLOCK.KEY=VALUE``.
         fresh: Reuse nothing of earlier runs.
+        retry_rejects: Ask again for the rows that earlier runs rejected, and for no others.
         allow_rejects: Return the rows even if others were rejected.
         keep_ids: Keep the row ids.
 
@@ -76,6 +78,7 @@ def generate(
         limit=limit,
         overrides=tuple(overrides),
         fresh=fresh,
+        retry_rejects=retry_rejects,
         allow_rejects=allow_rejects,
         keep_ids=keep_ids,
     )

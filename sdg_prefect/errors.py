@@ -100,6 +100,17 @@ class RejectedRows(SdgError):
         return RejectedRows, (self.rejected, self.run_id, self.dataset)
 
 
+class Interrupted(KeyboardInterrupt):
+    """A run was stopped; the same call goes on from there. Not an SdgError: what handles failures lets it pass."""
+
+    def __init__(self, report: Any = None, *, is_left_behind: bool = False) -> None:
+        super().__init__("The run was stopped.")
+        self.report = report
+        """How far it came; None if it had not begun."""
+        self.is_left_behind = is_left_behind
+        """True if something did not end in time and may still be at work."""
+
+
 class ConservationError(SdgError):
     """A block lost or invented rows: rows in ≠ rows that gave rows + filtered + deduplicated + rejected."""
 

@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     """How often Prefect tries a shard again whose calls failed for a passing reason."""
     task_backoff: float = Field(default=2.0, ge=0)
     """Seconds before Prefect's first retry of a shard; doubles each time, with jitter."""
+    drain_seconds: float = Field(default=10.0, ge=0)
+    """Longest wait in seconds for the calls in flight when a run is stopped."""
     server_port: int = Field(default=4200, ge=1, le=65535)
     """Port of the managed local Prefect server; the next free one is taken if it is in use."""
     server_timeout: float = Field(default=60.0, gt=0)

@@ -114,6 +114,10 @@ class Block(Frozen):
         """Return how many calls one input row takes; 0 for a block that calls no model."""
         return 1 if any(True for _ in self.model_ids()) else 0
 
+    def most_tokens_per_call(self) -> int | None:
+        """Return how many tokens the reply to one call may have; None where nothing bounds it."""
+        return None
+
     def key(self, models: Mapping[str, str]) -> str:
         """Return the hash of what decides the block's output for given rows.
 

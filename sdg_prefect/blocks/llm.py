@@ -140,6 +140,11 @@ class PromptBlock(Block):
     def model_ids(self) -> Iterable[str]:
         return (self.model_id,)
 
+    def most_tokens_per_call(self) -> int | None:
+        params = {**DEFAULTS, **self.gen_kwargs}
+        most = params.get("max_completion_tokens") or params.get("max_tokens")
+        return int(most) * int(params.get("n") or 1) if most else None
+
     def asks(self) -> object:
         return [message.model_dump() for message in self._first_prompt().messages]
 

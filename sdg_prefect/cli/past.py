@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sdg_prefect.cli import options as opt
-from sdg_prefect.cli.console import plain
+from sdg_prefect.cli.console import plain, say
 from sdg_prefect.errors import FlowError, did_you_mean
+
+if TYPE_CHECKING:
+    from sdg_prefect.store.root import Root
 
 RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Id of a run; the last one by default.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -18,34 +23,81 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def report(run_id: RunId = None, storage: opt.Storage = None, json_: Json = False) -> None:
     """Show the report of a run again."""
     from sdg_prefect.report.rendering import stored_report_text
-    from sdg_prefect.store.runs import read_report
 
-    root, found = _find(run_id, storage)
-    stored = read_report(root, found)
+    _, _, stored = _find(run_id, storage)
     print(json.dumps(stored, ensure_ascii=False) if json_ else plain(stored_report_text(stored)))
 
 
 def rejects(
     run_id: RunId = None,
     storage: opt.Storage = None,
+    block: Annotated[str | None, typer.Option("--block", help="Only those of one block.", metavar="NAME")] = None,
+    error: Annotated[
+        str | None, typer.Option("--error", help="Only those of one class of error, such as NothingParsed.", metavar="CLASS")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N.", metavar="N")] = None,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", help="Write them as rows with their reasons, as run --output does.", metavar="TARGET"),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object a line, with the row and the raw reply.")] = False,
 ) -> None:
     """Show the rows that a run rejected, and why."""
+    from sdg_prefect.store.output import check_output
     from sdg_prefect.store.runs import read_rejects_of
 
-    root, found = _find(run_id, storage)
-    rows = read_rejects_of(root, found)
-    for row in rows[:limit]:
-        print(json.dumps(row, ensure_ascii=False) if json_ else plain(_line(row)))
-    if not json_:
-        print(f"{len(rows):,} rows were rejected in run {found}")
+    if output is not None:
+        check_output(output)
+    root, found, stored = _find(run_id, storage)
+    everything = read_rejects_of(root, found)
+    _check_block(block, everything, stored)
+    matching = [row for row in everything if block in (None, row["block"]) and error in (None, row["error"])]
+    shown = matching[:limit]
+    if output is not None:
+        _write(output, shown)
+    elif json_:
+        for row in shown:
+            print(json.dumps({**row, "row": json.loads(row["row"])}, ensure_ascii=False))
+    else:
+        for row in shown:
+            print(plain(_line(row)))
+    tell = say if json_ else lambda text: print(plain(text))
+    tell(_summary(matching, len(everything), found))
+    if output is not None:
+        tell(f"rows: {output}")
 
 
-def _find(run_id: str | None, storage: str | None) -> tuple[Any, str]:
+def _check_block(block: str | None, rows: Sequence[Mapping[str, Any]], stored: Mapping[str, Any]) -> None:
+    known = {str(row["block"]) for row in rows} | {str(entry["name"]) for entry in stored.get("blocks", ())}
+    if block is not None and block not in known:
+        raise FlowError(f"the run has no block '{block}'.", did_you_mean(block, known))
+
+
+def _write(target: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    from sdg_prefect.store.output import write_output
+    from sdg_prefect.store.rejected import rejects_table
+
+    if not rows:
+        say(f"nothing was written to {target}: there are no such rows.")
+        return
+    table = rejects_table(rows)
+    write_output(target, [table], table.schema)
+
+
+def _summary(rows: Sequence[Mapping[str, Any]], total: int, run_id: str) -> str:
+    """Count rows by block and class of error, and say how many there are."""
+    counts = Counter((str(row["block"]), str(row["error"])) for row in rows)
+    ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    lines = [f"{count:>7,}  {block}: {error}" for (block, error), count in ordered]
+    which = f"{len(rows):,} of {total:,}" if len(rows) < total else f"{total:,}"
+    return "\n".join([*lines, f"{which} {'row was' if total == 1 else 'rows were'} rejected in run {run_id}"])
+
+
+def _find(run_id: str | None, storage: str | None) -> tuple[Root, str, dict[str, Any]]:
+    """Find a run, or the last one that has a report, and its report."""
     from sdg_prefect.settings import settings
     from sdg_prefect.store.root import Root
-    from sdg_prefect.store.runs import run_ids
+    from sdg_prefect.store.runs import read_reports, run_ids
 
     root = Root.at(storage or settings().storage)
     known = run_ids(root)
@@ -53,13 +105,18 @@ def _find(run_id: str | None, storage: str | None) -> tuple[Any, str]:
         raise FlowError(f"the store {root.uri} has no runs.", "Name another one with --storage.")
     if run_id is not None and run_id not in known:
         raise FlowError(f"the store {root.uri} has no run '{run_id}'.", did_you_mean(run_id, known[-12:]))
-    return root, run_id or known[-1]
+    for one in [run_id] if run_id is not None else reversed(known):
+        if found := read_reports(root, [one]):
+            return root, one, found[one]
+    which = f"run {run_id} has" if run_id is not None else f"no run of the store {root.uri} has"
+    raise FlowError(f"{which} no report: it is still on, or was killed.")
 
 
-def _line(row: dict[str, Any]) -> str:
+def _line(row: Mapping[str, Any]) -> str:
     content = json.loads(row["row"])
     shown = "; ".join(f"{name}: {_short(value)}" for name, value in list(content.items())[:3])
-    return f"{row['row_id']}  {row['block']}: {row['error']}: {row['message']}  ({shown})"
+    cost = f"  ${row['cost_usd']:,.4f}" if row.get("cost_usd") else ""
+    return f"{row['row_id']}  {row['block']}: {row['error']}: {row['message']}  ({shown}){cost}"
 
 
 def _short(value: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,10 @@ from sdg_prefect.cli import options as opt
 from sdg_prefect.cli.console import say
 from sdg_prefect.cli.own_blocks import load_own_blocks
 from sdg_prefect.engine.options import RunOptions
+
+if TYPE_CHECKING:
+    from sdg_prefect.engine.outlook import Outlook
+    from sdg_prefect.plan.plan import Plan
 
 
 def plan(
@@ -27,8 +31,10 @@ def plan(
     blocks: opt.Blocks = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what a run will do: blocks, columns, shards, calls, and what the store already holds. Nothing is called."""
-    from sdg_prefect.engine.outlook import look_ahead
+    """Say what a run will do and what it takes: blocks, columns, shards, calls, tokens, cost, time, and what is there already.
+
+    Nothing is called.
+    """
     from sdg_prefect.engine.preparing import prepare
 
     load_own_blocks(blocks)
@@ -47,7 +53,7 @@ def plan(
     prepared = prepare(asked)
     for warning in prepared.plan.warnings:
         say(str(warning))
-    outlook = look_ahead(prepared.plan, asked) if input_ is not None else None
+    outlook = _look_ahead(prepared.plan, asked) if input_ is not None else None
     if json_:
         print(json.dumps({"plan": str(prepared.plan), "outlook": outlook.to_json() if outlook else None}, ensure_ascii=False))
         return
@@ -56,6 +62,13 @@ def plan(
         print(outlook)
     elif prepared.tracking.seeds:
         print(f"  seeds need: {', '.join(prepared.tracking.seeds)}")
+
+
+def _look_ahead(plan: Plan, asked: RunOptions) -> Outlook:
+    """Look into the seeds and the store, for which the heavy libraries are needed."""
+    from sdg_prefect.engine.looking import look_ahead
+
+    return look_ahead(plan, asked)
 
 
 def register(app: typer.Typer) -> None:

@@ -31,6 +31,7 @@ async def run_flow_file(
     limit: int | None = None,
     overrides: list[str] | None = None,
     fresh: bool = False,
+    retry_rejects: bool = False,
     allow_rejects: bool = False,
 ) -> dict[str, Any]:
     """Run a flow file over seeds and return the report.
@@ -49,6 +50,7 @@ async def run_flow_file(
         limit: Only the first rows.
         overrides: Fields to set, as ``BLOCK.KEY=VALUE``.
         fresh: Reuse nothing of earlier runs.
+        retry_rejects: Ask again for the rows that earlier runs rejected, and for no others.
         allow_rejects: Succeed even if rows were rejected.
 
     Raises:
@@ -68,6 +70,7 @@ async def run_flow_file(
         limit=limit,
         overrides=tuple(overrides or ()),
         fresh=fresh,
+        retry_rejects=retry_rejects,
         allow_rejects=allow_rejects,
     )
     run_id = new_run_id()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar, cast
 
@@ -10,7 +11,7 @@ from prefect import Flow
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectHTTPStatusError
-from prefect.states import Failed
+from prefect.states import Cancelled, Failed
 
 from sdg_prefect.engine.live import logger
 from sdg_prefect.errors import SdgError
@@ -39,7 +40,7 @@ async def as_flow(
         parameters: What the UI shows as the run's parameters.
     """
     outcome: list[T] = []
-    failure: SdgError | None = None
+    failure: SdgError | asyncio.CancelledError | None = None
     began = False
 
     async def run(**shown: Any) -> State[Any] | None:  # noqa: ARG001 - for the UI
@@ -54,6 +55,10 @@ async def as_flow(
             # Handed to Prefect as a state, not as an exception: its log gets the message, not a trace.
             failure = error
             return Failed(message=str(error))
+        except asyncio.CancelledError as error:
+            # As an exception it would show as a crash.
+            failure = error
+            return Cancelled(message="Stopped. The same command goes on from here.")
         return None
 
     # Without a storage of its own each flow asks the server for the default one, though nothing is kept in it.

@@ -6,8 +6,8 @@ import asyncio
 import logging
 import random
 import threading
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence, Set
+from concurrent.futures import CancelledError, Executor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,8 @@ from sdg_prefect.plan.sharding import Sizes
 from sdg_prefect.report.progress import Observer
 from sdg_prefect.rows import ROW_ID
 from sdg_prefect.store.checkpoints import Reject
-from sdg_prefect.store.ledger import BlockLedger
+from sdg_prefect.store.claims import Claims, Unclaimed
+from sdg_prefect.store.ledger import BlockLedger, ShardLedger
 from sdg_prefect.store.root import Root
 
 if TYPE_CHECKING:
@@ -42,40 +43,55 @@ class Live:
     observer: Observer
     run_id: str
     sizes: Sizes
-    threads: ThreadPoolExecutor
+    threads: Executor
     loop: asyncio.AbstractEventLoop
+    retry_rejects: bool = False
+    """True if rows that earlier runs rejected are asked for again."""
+    claims: Claims = field(default_factory=Unclaimed)
+    at_rest: set[str] = field(default_factory=set)
+    """Folders of the checkpoints that Prefect will try to make again after a delay."""
     _ledgers: dict[str, BlockLedger] = field(default_factory=dict)
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def ledger(self, key: str) -> BlockLedger:
         """Return the ledger under a key, opened once."""
         with self._guard:
-            return self._ledgers.setdefault(key, BlockLedger(self.root, key))
+            return self._ledgers.setdefault(key, BlockLedger(self.root, key, self.run_id))
 
     async def close(self) -> None:
         """Flush and give back everything."""
+        await self.gateway.close()
         for ledger in self._ledgers.values():
             await ledger.close()
-        await self.gateway.close()
-        self.threads.shutdown(wait=False, cancel_futures=True)
 
 
-class ShardLedger:
-    """The ledger as one shard sees it: what the shard itself paid in this run does not count as replayed."""
+class PaidLedger:
+    """A shard's ledger that knows what this run paid for: on a second attempt that does not count as replayed."""
 
-    def __init__(self, ledger: BlockLedger) -> None:
+    def __init__(self, ledger: ShardLedger) -> None:
         self._ledger = ledger
         self._paid: set[str] = set()
+        self._outdated: set[str] = set()
+
+    def ask_again(self, key: str) -> None:
+        """Pass over a completion that an earlier run paid for."""
+        self._outdated.add(key)
 
     async def find(self, key: str) -> Mapping[str, Any] | None:
         """Return the record of a completion, if it was ever received."""
         record = await self._ledger.find(key)
-        return None if record is None else {**record, "replayed": key not in self._paid}
+        if record is None or (key in self._outdated and key not in self._paid):
+            return None
+        return {**record, "replayed": key not in self._paid}
 
     async def keep(self, key: str, record: Mapping[str, Any]) -> None:
         """Make a completion durable."""
         await self._ledger.keep(key, record)
         self._paid.add(key)
+
+    def seal(self) -> None:
+        """End what this run writes for the shard: its checkpoint is written."""
+        self._ledger.seal()
 
 
 class ShardContext:
@@ -92,15 +108,24 @@ class ShardContext:
         self._live = live
         self._step = step
         self.content = content
-        self._ledger = ShardLedger(live.ledger(step.ledger_key)) if step.ledger_key else None
+        self._ledger = PaidLedger(live.ledger(step.ledger_key).shard(content)) if step.ledger_key else None
         self._table: pa.Table | None = None
         self._is_last_attempt = True
         self._guard = threading.Lock()
         self.rejects: dict[int, Reject] = {}
         self.counts = Counts()
+        self._costs: dict[str, float | None] = {}
+        self._replayed: set[str] = set()
+        self._again: Set[str] = frozenset()
+
+    def retry(self) -> bool:
+        """Have the rows asked for again that were rejected for what earlier runs were told; False where there are none."""
+        self._again = {reject.row_id for reject in self.rejects.values()} & self._replayed
+        return bool(self._again)
 
     def begin(self, table: pa.Table, *, is_last_attempt: bool) -> None:
         """Start an attempt: forget what the one before counted."""
+        self._costs, self._replayed = {}, set()
         self._table = table
         self._is_last_attempt = is_last_attempt
         self.rejects = {}
@@ -112,10 +137,32 @@ class ShardContext:
             return []
         if self._ledger is None:
             raise TypeError(f"block '{self._step.name}' asks a model but does not name it in model_ids()")
+        for request in requests:
+            if request.row_id in self._again:
+                self._ledger.ask_again(self._live.gateway.key_of(request))
         asked = self._live.gateway.complete(requests, self._ledger, self._note)
-        answers = asyncio.run_coroutine_threadsafe(asked, self._live.loop).result()
+        try:
+            answers = asyncio.run_coroutine_threadsafe(asked, self._live.loop).result()
+        except CancelledError:
+            # The block's own handlers of exceptions are not meant: the run is stopping.
+            raise asyncio.CancelledError("the run is stopping") from None
         self._raise_if_passing(requests, answers)
+        self._remember(requests, answers)
         return answers
+
+    def _remember(self, requests: Sequence[Request], answers: Sequence[Completion | Failure]) -> None:
+        for request, answer in zip(requests, answers, strict=True):
+            if isinstance(answer, Completion):
+                if answer.replayed:
+                    self._replayed.add(request.row_id)
+                before = self._costs.get(request.row_id, 0.0)
+                known = before is not None and answer.cost_usd is not None
+                self._costs[request.row_id] = before + answer.cost_usd if known else None  # type: ignore[operator]
+
+    def seal(self) -> None:
+        """End the ledger of the shard, whose checkpoint is written: later runs read it faster."""
+        if self._ledger is not None:
+            self._ledger.seal()
 
     def _raise_if_passing(self, requests: Sequence[Request], answers: Sequence[Completion | Failure]) -> None:
         """Leave failures that may pass to Prefect's retry of the shard; on the last attempt the block rejects their rows."""
@@ -164,6 +211,7 @@ class ShardContext:
             attempts=attempts,
             raw=raw,
             transient=transient,
+            cost_usd=self._costs.get(row_id, 0.0),
             row=canonical(content).decode("utf-8", "replace"),
         )
 

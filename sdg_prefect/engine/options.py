@@ -28,5 +28,7 @@ class RunOptions:
     limit: int | None = None
     overrides: Sequence[str] = ()
     fresh: bool = False
+    retry_rejects: bool = False
+    """Try the rows that earlier runs rejected again."""
     allow_rejects: bool = False
     keep_ids: bool = False

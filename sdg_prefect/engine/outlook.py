@@ -1,20 +1,13 @@
-"""What a run would find in the store: which shards are there, and how many calls are left."""
+"""What is known of a run before it starts."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sdg_prefect.engine.options import RunOptions
-from sdg_prefect.plan.plan import PipelinePlan, Plan, Step
-from sdg_prefect.plan.sharding import Sizes, cut
-from sdg_prefect.rows import fingerprint
-from sdg_prefect.settings import settings
-from sdg_prefect.store.checkpoints import RECORD, Checkpoint, checkpoint_folder, is_usable
-from sdg_prefect.store.root import Root
-from sdg_prefect.store.shards import DatasetRef
+from sdg_prefect.engine.guess import Guess
+
+_NONE = Guess()
 
 
 @dataclass
@@ -23,13 +16,53 @@ class StepOutlook:
 
     name: str
     shards: int = 0
+    """0 where that depends on the steps before."""
     shards_there: int = 0
-    rows: int = 0
+    why: str = ""
+    """Why shards are missing although the flow has run before."""
+    rows: Guess = _NONE
     """Input rows of the shards that have to run."""
-    calls: int = 0
-    """Calls for these rows."""
-    is_exact: bool = True
-    """False from the first step on whose input is not known before the steps above have run."""
+    replayed: int = 0
+    """Calls for them that the ledger answers."""
+    calls: Guess = _NONE
+    """Calls for them that are to be made."""
+    tokens_in: Guess = _NONE
+    tokens_out: Guess = _NONE
+    cost_usd: Guess | None = _NONE
+    """None where a price is not known."""
+    seconds: Guess = _NONE
+    """Time of the calls, as many at once as the endpoint allows."""
+    at_once: int = 0
+
+    @property
+    def is_exact(self) -> bool:
+        """False from the first step on whose input depends on replies to come."""
+        return self.rows.is_exact and self.calls.is_exact
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object; each guess as ``{low, likely, high}``, null where there is nothing to go by."""
+        return {
+            "name": self.name,
+            "shards": self.shards,
+            "shards_there": self.shards_there,
+            "why": self.why or None,
+            "rows": _number(self.rows),
+            "replayed": self.replayed,
+            "calls": _number(self.calls),
+            "exact": self.is_exact,
+            "calls_range": self.calls.to_json(),
+            **_amounts(self.tokens_in, self.tokens_out, self.cost_usd, self.seconds),
+        }
+
+    def __str__(self) -> str:
+        parts = [f"{self.shards_there:,} of {self.shards:,} shards are there"] if self.shards else []
+        if self.why:
+            parts = [f"{' '.join(parts)} ({self.why})".strip()]
+        if not self.shards or self.shards_there < self.shards:
+            parts.append(f"{self.rows.text()} rows to do")
+        parts += [f"{self.replayed:,} replies are in the ledger"] if self.replayed else []
+        parts += [_counted(self.calls)] if self.calls.high != 0 else []
+        return f"{self.name}: {', '.join(parts)}"
 
 
 @dataclass
@@ -39,94 +72,77 @@ class Outlook:
     seeds: int
     shard_size: int
     steps: list[StepOutlook] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What the numbers rest on."""
+
+    @property
+    def calls(self) -> Guess:
+        """Calls of all steps."""
+        return sum((step.calls for step in self.steps), Guess())
+
+    @property
+    def tokens_in(self) -> Guess:
+        """Tokens of all prompts to send."""
+        return sum((step.tokens_in for step in self.steps), Guess())
+
+    @property
+    def tokens_out(self) -> Guess:
+        """Tokens of all replies."""
+        return sum((step.tokens_out for step in self.steps), Guess())
+
+    @property
+    def cost_usd(self) -> Guess | None:
+        """Cost of all calls; None where a price is not known."""
+        costs = [step.cost_usd for step in self.steps]
+        return sum((cost for cost in costs if cost is not None), Guess()) if None not in costs else None
+
+    @property
+    def seconds(self) -> Guess:
+        """Time that the calls take."""
+        return sum((step.seconds for step in self.steps), Guess())
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
         return {
             "seeds": self.seeds,
             "shard_size": self.shard_size,
-            "steps": [
-                {
-                    "name": step.name,
-                    "shards": step.shards,
-                    "shards_there": step.shards_there,
-                    "rows": step.rows,
-                    "calls": step.calls,
-                    "exact": step.is_exact,
-                }
-                for step in self.steps
-            ],
+            "calls": self.calls.to_json(),
+            **_amounts(self.tokens_in, self.tokens_out, self.cost_usd, self.seconds),
+            "notes": self.notes,
+            "steps": [step.to_json() for step in self.steps],
         }
 
     def __str__(self) -> str:
-        lines = [f"  {self.seeds:,} seeds in shards of {self.shard_size:,}"]
-        for step in self.steps:
-            if not step.is_exact:
-                lines.append(f"    {step.name}: depends on the blocks before")
-                continue
-            calls = f", {step.calls:,} calls" if step.calls else ""
-            there = f"{step.shards_there:,} of {step.shards:,} shards are there"
-            lines.append(f"    {step.name}: {there}, {step.rows:,} rows to do{calls}")
-        return "\n".join(lines)
+        lines = [f"  {self.seeds:,} seeds in shards of {self.shard_size:,}", *(f"    {step}" for step in self.steps)]
+        if self.calls.high == 0:
+            return "\n".join([*lines, "  nothing is left to ask: this run makes no call"])
+        lines.append(f"  to do: {_counted(self.calls)}")
+        lines.append(f"    tokens in:  {self.tokens_in.text()}")
+        lines.append(f"    tokens out: {self.tokens_out.text()}")
+        cost = self.cost_usd
+        lines.append(f"    cost:       {'not known: the model has no price' if cost is None else cost.text('${:,.4f}')}")
+        lines.append(f"    time:       {self._time()}")
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+
+    def _time(self) -> str:
+        if self.seconds.likely is not None:
+            return f"{self.seconds.text('{:,.0f} s')}, as the calls so far went"
+        each = sum((step.calls.times(1 / step.at_once) for step in self.steps if step.at_once), Guess()).assumed()
+        return f"{each.text('{:,.1f} s')} for each second that a call takes"
 
 
-def look_ahead(plan: Plan, options: RunOptions) -> Outlook:
-    """Walk a plan through the store without running anything."""
-    from sdg_prefect.store.seeds import read_seeds
-
-    root = Root.at(options.storage or settings().storage)
-    seeds = read_seeds(str(options.input), options.limit)
-    size = Sizes(options.shard_size, len(plan.steps())).of(seeds.num_rows)
-    outlook = Outlook(seeds.num_rows, size)
-    parts = [seeds.slice(start, length) for start, length in cut(seeds.num_rows, size)]
-    refs: list[DatasetRef] | None = [
-        DatasetRef(uri="", rows=part.num_rows, fingerprint=fingerprint(part), columns=()) for part in parts
-    ]
-    for pipeline in plan.pipelines:
-        refs = _walk(root, pipeline, refs, outlook)
-    return outlook
+def _counted(calls: Guess) -> str:
+    return f"{calls.text()} call{'' if calls.text() == '1' else 's'}"
 
 
-def _walk(root: Root, plan: PipelinePlan, refs: list[DatasetRef] | None, outlook: Outlook) -> list[DatasetRef] | None:
-    for step in plan.steps:
-        if isinstance(step, PipelinePlan):
-            refs = _walk(root, step, refs if step.times == 1 else None, outlook)
-        else:
-            refs = _look_at(root, step, refs, outlook)
-    return refs
+def _number(guess: Guess) -> int:
+    return round(guess.low if guess.likely is None else guess.likely)
 
 
-def _look_at(root: Root, step: Step, refs: list[DatasetRef] | None, outlook: Outlook) -> list[DatasetRef] | None:
-    found = StepOutlook(step.name, is_exact=refs is not None)
-    outlook.steps.append(found)
-    if refs is None:
-        return None
-    inputs: list[Sequence[DatasetRef]] = [refs] if step.scope == "all" else [[ref] for ref in refs]
-    if step.times > 1:
-        inputs = [[ref.in_round(number) for ref in given] for number in range(step.times) for given in inputs]
-    found.shards = len(inputs)
-    by_part: dict[int, list[DatasetRef]] = {}
-    for given in inputs:
-        checkpoint = _recorded(root, step, given)
-        if checkpoint is None:
-            found.rows += sum(ref.rows for ref in given)
-            continue
-        found.shards_there += 1
-        for number, ref in enumerate(checkpoint.parts):
-            by_part.setdefault(number, []).append(ref)
-    found.calls = found.rows * step.block.calls_per_row()
-    if found.shards_there < found.shards:
-        return None
-    return [ref for number in sorted(by_part) for ref in by_part[number]]
-
-
-def _recorded(root: Root, step: Step, refs: Sequence[DatasetRef]) -> Checkpoint | None:
-    """Read the record of a checkpoint, if it is there and usable."""
-    folder = checkpoint_folder(step.key, step.checkpoint_key(tuple(ref.content for ref in refs)))
-    try:
-        record = json.loads(root.read(folder, RECORD))
-        result = json.loads(record["result"])
-    except (FileNotFoundError, ValueError, KeyError):
-        return None
-    checkpoint = Checkpoint.model_validate(result.get("data", result))
-    return checkpoint if is_usable(root, checkpoint, "") else None
+def _amounts(tokens_in: Guess, tokens_out: Guess, cost: Guess | None, seconds: Guess) -> dict[str, Any]:
+    return {
+        "tokens_in": tokens_in.to_json(),
+        "tokens_out": tokens_out.to_json(),
+        "cost_usd": None if cost is None else cost.to_json(),
+        "seconds": seconds.to_json(),
+    }

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.engine.artifacts import show_plan, show_report, show_rows
+from sdg_prefect.engine.cancelling import cancellable
 from sdg_prefect.engine.flows import as_flow
 from sdg_prefect.engine.live import Live
 from sdg_prefect.engine.options import RunOptions
+from sdg_prefect.engine.present import present
 from sdg_prefect.engine.results import StoreResults
-from sdg_prefect.engine.walking import Shard, Walk
-from sdg_prefect.errors import SdgError
+from sdg_prefect.engine.shard import Shard, seed_shards
+from sdg_prefect.engine.stopping import Phase, Stop
+from sdg_prefect.engine.threads import Threads
+from sdg_prefect.engine.walking import Walk
+from sdg_prefect.errors import SdgError, StoreError
 from sdg_prefect.models.connecting import connect
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.gateway import Gateway
@@ -27,16 +33,16 @@ from sdg_prefect.report.rendering import headline
 from sdg_prefect.report.run_report import BlockTally, RunReport
 from sdg_prefect.rows import fingerprint, with_rows
 from sdg_prefect.settings import settings
-from sdg_prefect.store.checkpoints import read_rejects
+from sdg_prefect.store.checkpoints import keep_seeds
+from sdg_prefect.store.claims import Unclaimed, open_claims
+from sdg_prefect.store.integrity import telling
 from sdg_prefect.store.output import unified_schema, write_output
 from sdg_prefect.store.root import Root
 from sdg_prefect.store.runs import write_rejects, write_report, write_uses
-from sdg_prefect.store.shards import DatasetRef, read_shard, write_shards
+from sdg_prefect.store.shards import read_shards
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_THREADS = 64
 
 
 @dataclass
@@ -55,27 +61,54 @@ class Run:
     flow_run_ids: list[str] = field(default_factory=list)
     """Prefect's ids of the run and its subflows."""
     task_runs: int = 0
+    final_report: RunReport | None = None
+    """How the run ended, whether or not the store could keep it."""
+    uses: Mapping[str, Any] = field(default_factory=dict)
+    """What the store knows the run to use; empty as long as it has not begun."""
 
     def __post_init__(self) -> None:
         self.root = Root.at(self.options.storage or settings().storage)
         self.tallies = {label: BlockTally(label) for label in self.plan.labels()}
         self.started = time.perf_counter()
         self.rows_out = 0
+        self.stop = Stop(self.observer, self._keep_interrupted)
 
     async def execute(self) -> RunReport:
         """Run the flow on Prefect and return its report.
 
         Raises:
             SdgError: The run could not finish. What was paid for is kept.
+            CancelledError: It was stopped. What was paid for is kept.
         """
-        with ExitStack() as stack:
-            live = self._open(stack)
-            try:
+        self.stop.main = asyncio.current_task()
+        async with present(self.root, self.run_id, self.plan.name, self.flow_run_ids) as heartbeat:
+            with ExitStack() as stack:
+                stack.enter_context(telling(self.root, self._warn))
+                live = self._open(stack)
+                live.claims = Unclaimed() if self.options.fresh else open_claims(self.root, heartbeat)
                 name = f"{self.plan.name} {self.run_id}"
-                report = await as_flow(self.plan.name, name, lambda: self._body(live), self.flow_run_ids, self._shown)
-            finally:
-                await live.close()
+                try:
+                    async with cancellable(name, self.flow_run_ids, self._begun, self.stop.ask):
+                        report = await as_flow(self.plan.name, name, lambda: self._body(live), self.flow_run_ids, self._shown)
+                finally:
+                    await self.stop.ended()
+                    await self._close(live)
+                    live.claims.close()
         return report
+
+    def _begun(self) -> int:
+        """Say how many task runs there were so far."""
+        return self.stop.walk.task_runs if self.stop.walk is not None else 0
+
+    def _warn(self, message: str) -> None:
+        self.warnings = [*self.warnings, message]
+        self.observer.say(message)
+
+    async def _close(self, live: Live) -> None:
+        try:
+            await live.close()
+        except (SdgError, OSError) as error:
+            self.observer.say(f"The store could not be closed: {error}")
 
     @property
     def _shown(self) -> dict[str, str]:
@@ -88,9 +121,9 @@ class Run:
         endpoints = {name: self._limited(endpoint) for name, endpoint in self.plan.endpoints.items()}
         endpoints = serve_simulated(endpoints, stack)
         gateway = Gateway(endpoints, connect, settings().model_copy(update={"concurrency": concurrency}))
-        threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="shard")
         sizes = Sizes(self.options.shard_size, len(self.plan.steps()))
-        return Live(self.root, gateway, self.observer, self.run_id, sizes, threads, asyncio.get_running_loop())
+        loop, retries = asyncio.get_running_loop(), self.options.retry_rejects
+        return Live(self.root, gateway, self.observer, self.run_id, sizes, Threads(), loop, retry_rejects=retries)
 
     def _limited(self, endpoint: Endpoint) -> Endpoint:
         """Let ``--concurrency`` bound an endpoint from above."""
@@ -104,7 +137,7 @@ class Run:
 
         log = get_run_logger()
         await show_plan(self.plan)
-        storage = StoreResults(root=self.root.uri).for_run(self.run_id)
+        storage = StoreResults(root=self.root.uri).for_run(self.run_id, retry_rejects=self.options.retry_rejects)
         await storage._save(is_anonymous=True)
         walk = Walk(self.plan.name, live, storage, self.tallies, flow_run_ids=self.flow_run_ids)
         self.observer.begin(self.plan.name, self.plan.labels(), self.seeds.num_rows)
@@ -113,25 +146,59 @@ class Run:
         self._warn_of_many_task_runs(live)
         self.started = time.perf_counter()
         try:
-            shards = await asyncio.to_thread(self._seed_shards, live)
+            report = await self._work(walk)
+        except (SdgError, OSError) as error:
+            failure = as_store_error(error)
+            failure.report = await self._end(walk, "failed", str(failure))
+            await show_report(failure.report)
+            raise failure from error
+        except asyncio.CancelledError:
+            if not self.stop.is_ending:
+                await self._end(walk, "interrupted")
+            raise
+        log.info("%s", headline(report))
+        await show_rows(self.plan.name, self.tables[0] if self.tables else self.seeds.slice(0, 0))
+        await show_report(report)
+        return report
+
+    async def _work(self, walk: Walk) -> RunReport:
+        """Take the seeds through all pipelines, and write the output and the report.
+
+        Raises:
+            CancelledError: The run was stopped.
+        """
+        shards = await asyncio.to_thread(self._seed_shards, walk.live)
+        self.stop.walk = walk
+        self.stop.go_on(Phase.WALKING)
+        try:
             for pipeline in self.plan.pipelines:
                 shards = await walk.pipeline(pipeline, shards)
-            await asyncio.to_thread(self._write, shards)
-        except (SdgError, asyncio.CancelledError) as error:
-            await self._keep_rejects(walk)
-            report = self.report("interrupted" if isinstance(error, asyncio.CancelledError) else "failed", str(error))
-            self._keep(report)
-            if isinstance(error, SdgError):
-                error.report = report
-                await show_report(report)
+        except (SdgError, OSError):
+            # Whatever else went wrong while the run was being stopped is in its report.
+            self.stop.go_on(Phase.WALKING)
             raise
+        self.stop.go_on(Phase.WRITING)
+        await walk.whole(shards, lambda whole: asyncio.to_thread(self._write, whole))
         self.task_runs = walk.task_runs
         await self._keep_rejects(walk)
         report = self.report(self._status())
         self._keep(report)
-        log.info("%s", headline(report))
-        await show_rows(self.plan.name, self.tables[0] if self.tables else self.seeds.slice(0, 0))
-        await show_report(report)
+        self.stop.phase = Phase.FINISHED
+        return report
+
+    async def _keep_interrupted(self) -> None:
+        failure = self.stop.walk.failure if self.stop.walk else None
+        await self._end(self.stop.walk, "interrupted", str(failure or ""))
+
+    async def _end(self, walk: Walk | None, status: str, error: str = "") -> RunReport:
+        """Keep what there is to report of a run that did not finish, if it can be kept."""
+        report = self.final_report = self.report(status, error)
+        try:
+            if walk is not None:
+                await self._keep_rejects(walk)
+            self._keep(report)
+        except (SdgError, OSError) as unkept:
+            self.observer.say(f"The report of the run could not be kept: {unkept}")
         return report
 
     def _warn_of_many_task_runs(self, live: Live) -> None:
@@ -149,13 +216,14 @@ class Run:
         pieces = cut(self.seeds.num_rows, size)
         parts = [self.seeds.slice(start, length) for start, length in pieces]
         folder = f"inputs/{fingerprint(self.seeds)}-{size}"
-        write_uses(self.root, self.run_id, self.plan.uses() | {"input": folder})
-        refs: list[DatasetRef] = write_shards(self.root, folder, parts)
-        return [Shard(ref, (place,), place + 1, len(refs)) for place, ref in enumerate(refs)]
+        self.uses = self.plan.uses() | {"input": folder}
+        write_uses(self.root, self.run_id, self.uses)
+        kept = keep_seeds(self.root, folder, parts, self.run_id)
+        return seed_shards(kept, partial(asyncio.to_thread, keep_seeds, self.root, folder, parts, self.run_id, is_suspect=True))
 
     def _write(self, shards: Sequence[Shard]) -> None:
         """Write the output, shard by shard, in the order of the seeds."""
-        tables = with_rows([read_shard(self.root, shard.ref) for shard in shards])
+        tables = with_rows(read_shards(self.root, [shard.ref for shard in shards]))
         schema = unified_schema([table.schema for table in tables])
         if self.plan.output_columns is not None:
             names = [schema.names[0], *(name for name in self.plan.output_columns if name in schema.names)]
@@ -167,12 +235,8 @@ class Run:
             write_output(self.options.output, iter(tables), schema, keep_ids=self.options.keep_ids)
 
     async def _keep_rejects(self, walk: Walk) -> None:
-        def read() -> None:
-            rejects = [reject for folder in walk.reject_folders for reject in read_rejects(self.root, folder)]
-            write_rejects(self.root, self.run_id, rejects)
-
-        if walk.reject_folders:
-            await asyncio.to_thread(read)
+        if rejects := await walk.rejects():
+            await asyncio.to_thread(write_rejects, self.root, self.run_id, rejects)
 
     def _status(self) -> str:
         rejected = sum(tally.counts.rejected for tally in self.tallies.values())
@@ -201,7 +265,19 @@ class Run:
         return f"{self.ui_url}/runs/flow-run/{self.flow_run_ids[0]}" if self.ui_url and self.flow_run_ids else ""
 
     def _keep(self, report: RunReport) -> None:
+        if self.stop.walk is not None:
+            write_uses(self.root, self.run_id, {**self.uses, "checkpoints": sorted(self.stop.walk.folders)})
+        self.final_report = report
         write_report(self.root, self.run_id, str(self.plan), report.to_json())
+
+
+def as_store_error(error: SdgError | OSError) -> SdgError:
+    """Return an error that says what to do where a disk is full."""
+    failure = error if isinstance(error, SdgError) else StoreError(f"the store cannot be used: {error}.")
+    causes: list[BaseException | None] = [error, error.__cause__, error.__context__]
+    if any(isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT) for cause in causes):
+        failure.hint = "Free some space; the same command goes on from here."
+    return failure
 
 
 def serve_simulated(endpoints: dict[str, Endpoint], stack: ExitStack) -> dict[str, Endpoint]:

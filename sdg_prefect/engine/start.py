@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import signal
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sdg_prefect.engine.apart import Interruptions, interruptions, run_apart
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.preparing import prepare
 from sdg_prefect.engine.server import (
@@ -25,8 +23,10 @@ from sdg_prefect.engine.server import (
     wait_until_ready,
 )
 from sdg_prefect.engine.watching import watched
+from sdg_prefect.errors import Interrupted
 from sdg_prefect.report.progress import Observer, Silent
 from sdg_prefect.settings import settings
+from sdg_prefect.store.checking import check_storage
 from sdg_prefect.store.root import Root
 
 if TYPE_CHECKING:
@@ -64,22 +64,29 @@ def run(options: RunOptions, observer: Observer | None = None, *, is_last: bool 
     Raises:
         FlowError: The flow, its input or the options are wrong; nothing was run.
         SdgError: The run could not finish.
-        KeyboardInterrupt: It was interrupted; the same call goes on from there.
+        Interrupted: It was stopped; the same call goes on from there.
     """
     watcher = observer or Silent()
     run_id = new_run_id()
-    prepared = prepare(options, salt=run_id if options.fresh else "")
-    check_installed()
-    if prepared.plan.warnings:
-        watcher.say(f"{len(prepared.plan.warnings)} warning(s) about the flow; 'check' shows them.")
-    server = _begin(watcher)
-    if server is not _NO_SERVER:
-        os.environ.update(client_environment(server))
-    seeds = read_seeds_of(options, prepared.spec)
-    _warm_up(prepared.plan, Root.at(options.storage or settings().storage))
-    server = _ready(server, watcher)
-    this = make_run(prepared.plan, options, seeds, run_id, watcher, server.ui_url)
-    return _run_apart(lambda: _run(this, server, is_last=is_last))
+    with interruptions() as heard:
+        prepared = prepare(options, salt=run_id if options.fresh else "")
+        check_installed()
+        check_storage(options.storage or settings().storage)
+        if prepared.plan.warnings:
+            watcher.say(f"{len(prepared.plan.warnings)} warning(s) about the flow; 'check' shows them.")
+        server = _begin(watcher)
+        if server is not _NO_SERVER:
+            os.environ.update(client_environment(server))
+        seeds = read_seeds_of(options, prepared.spec)
+        _warm_up(prepared.plan, Root.at(options.storage or settings().storage))
+        server = _ready(server, watcher)
+        this = make_run(prepared.plan, options, seeds, run_id, watcher, server.ui_url)
+        try:
+            return run_apart(lambda: _run(this, server, heard, is_last=is_last), heard)
+        except asyncio.CancelledError:
+            raise Interrupted(this.final_report) from None
+        except KeyboardInterrupt:
+            raise Interrupted(this.final_report, is_left_behind=True) from None
 
 
 def make_run(plan: Plan, options: RunOptions, seeds: pa.Table, run_id: str, observer: Observer, ui_url: str) -> Run:
@@ -142,55 +149,30 @@ def _warm_up(plan: Plan, root: Root) -> None:
     import datasets  # noqa: F401
     import prefect  # noqa: F401
 
-    if _will_call(plan, root):
+    if _needs_litellm(plan, root):
         from sdg_prefect.models.litellm_client import load_litellm
 
         load_litellm()
 
 
-def _will_call(plan: Plan, root: Root) -> bool:
-    """Guess whether a model will be called: not where each block that calls one has checkpoints of its key already."""
-    steps = [step for step in plan.steps() if any(plan.endpoints[model].client == "litellm" for model in step.models)]
+def _needs_litellm(plan: Plan, root: Root) -> bool:
+    """Guess whether litellm will be called: not where each block that calls one has checkpoints of its key already."""
+    steps = [step for step in plan.steps() if any(plan.endpoints[model].chosen_client == "litellm" for model in step.models)]
     return any(not root.exists("checkpoints", step.key) for step in steps)
 
 
-def _run_apart(work: Callable[[], Coroutine[Any, Any, Outcome]]) -> Outcome:
-    """Run on an event loop of its own, in a thread of its own where one is running already, as in a notebook."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work())
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(work())).result()
-
-
-async def _run(this: Run, server: Server, *, is_last: bool) -> Outcome:
+async def _run(this: Run, server: Server, heard: Interruptions, *, is_last: bool) -> Outcome:
     from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
 
     from sdg_prefect.engine.recorded import wait_until_recorded
     from sdg_prefect.engine.running import allowed
 
-    main = asyncio.current_task()
-    assert main is not None
-    _end_on_signals(main.cancel)
+    heard.attach(this.stop)
     # A process that imported Prefect before has settings that know nothing of this server.
     chosen = {PREFECT_API_URL: server.api_url} if server.api_url else {PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: True}
     with temporary_settings(chosen, restore_defaults=() if server.api_url else (PREFECT_API_URL,)):
         async with watched(server, this.observer):
-            try:
-                report = await this.execute()
-            except asyncio.CancelledError as stopped:
-                raise KeyboardInterrupt from stopped
+            report = await this.execute()
             if is_last:
-                await wait_until_recorded(this.flow_run_ids, this.task_runs)
+                await this.stop.unless_asked(wait_until_recorded(this.flow_run_ids, this.task_runs))
     return Outcome(report, allowed(report, this.plan, this.options), this.tables)
-
-
-def _end_on_signals(stop: Callable[[], Any]) -> None:
-    """Let Ctrl-C and SIGTERM end the run in good order; only the main thread may say so."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, stop)
-        except (NotImplementedError, RuntimeError, ValueError):
-            return

@@ -46,7 +46,14 @@ async def _run_shard(name: str, checkpoint: str, sources: list[Checkpoint], job:
     assert run is not None
     last = run.task_run.run_count > settings().task_retries
     call = partial(work, job.live, job.step, job.context, job.refs, checkpoint, is_last_attempt=last)
-    return await asyncio.get_running_loop().run_in_executor(job.live.threads, call)
+    job.live.at_rest.discard(checkpoint)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(job.live.threads, call)
+    except TransientError:
+        if job.live.gateway.is_stopped:
+            raise asyncio.CancelledError("the run is stopping") from None
+        job.live.at_rest.add(checkpoint)
+        raise
 
 
 async def _is_passing(_task: Any, _task_run: TaskRun, state: State[Any]) -> bool:

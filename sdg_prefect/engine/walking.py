@@ -4,40 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from prefect import Task
 from prefect.utilities.annotations import opaque, quote
 
+from sdg_prefect.engine.claiming import Claiming
 from sdg_prefect.engine.flows import as_flow
 from sdg_prefect.engine.live import Live, ShardContext
 from sdg_prefect.engine.results import StoreResults
+from sdg_prefect.engine.shard import Shard, numbered, parts_of
 from sdg_prefect.engine.tasks import Job, make_task
+from sdg_prefect.errors import SdgError
 from sdg_prefect.frozen import digest
 from sdg_prefect.plan.plan import PipelinePlan, Step
 from sdg_prefect.report.run_report import BlockTally
-from sdg_prefect.store.checkpoints import Checkpoint, checkpoint_folder
-from sdg_prefect.store.shards import DatasetRef
+from sdg_prefect.store.checkpoints import Checkpoint, Reject, checkpoint_folder, read_rejects
+from sdg_prefect.store.integrity import Damaged
 
 _SHARDS_IN_FLIGHT = 64
+_MOST_REPAIRS = 3
+"""How often the input of a task run is made again before a disk that damages it at once is given up."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """Rows on their way: where they are, what made them, and their place in the output."""
-
-    ref: DatasetRef
-    order: tuple[int, ...]
-    """Sorts the shards of one point of a pipeline into the order of their rows."""
-    number: int
-    """Place among the shards, from 1."""
-    of: int
-    """How many shards there are."""
-    source: Checkpoint | None = None
 
 
 @dataclass
@@ -50,13 +42,46 @@ class Walk:
     tallies: dict[str, BlockTally]
     task_runs: int = 0
     flow_run_ids: list[str] = field(default_factory=list)
-    reject_folders: list[str] = field(default_factory=list)
+    _rejecting: list[Shard] = field(default_factory=list)
+    """A part of each checkpoint with rejected rows."""
+    folders: set[str] = field(default_factory=set)
+    """Folders of the checkpoints that it made, found or began."""
     _tasks: dict[int, Task[Any, Any]] = field(default_factory=dict)
-    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_SHARDS_IN_FLIGHT))
     _at_work: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     """By folder of the checkpoint: shards of equal content, as all empty ones are, share one."""
     _made: list[Checkpoint] = field(default_factory=list)
-    _failed: bool = False
+    _open: dict[str, asyncio.Task[Checkpoint]] = field(default_factory=dict)
+    """Task runs that have begun, by folder of the checkpoint."""
+    failure: Exception | None = None
+    """The first one; the others end what they are at."""
+
+    def __post_init__(self) -> None:
+        self._claiming = Claiming(self.live, asyncio.Semaphore(_SHARDS_IN_FLIGHT))
+
+    def stop(self) -> None:
+        """Begin nothing more: no call, no task run, no retry. What is at work goes on for as long as it is not given up."""
+        self.live.gateway.stop()
+        self._cancel(self.live.at_rest)
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until the shards at work have ended with the calls that they were waiting for; then give them up."""
+        if self._open:
+            await asyncio.wait(self._open.values(), timeout=seconds)
+        self.give_up()
+
+    def give_up(self) -> None:
+        """End all task runs now; the calls that they wait for are lost."""
+        self._cancel(self._open)
+
+    def _cancel(self, folders: Collection[str]) -> None:
+        for folder in [folder for folder in folders if folder in self._open]:
+            # Taken out, for to cancel twice would disturb Prefect in recording it.
+            self._open.pop(folder).cancel()
+
+    def _go_on(self) -> None:
+        """Raise CancelledError if the run is to end."""
+        if self.live.gateway.is_stopped:
+            raise asyncio.CancelledError("the run is stopping")
 
     async def pipeline(self, plan: PipelinePlan, shards: Sequence[Shard]) -> list[Shard]:
         """Run a pipeline as a subflow, as often as it says; rounds stand one after another."""
@@ -64,12 +89,14 @@ class Walk:
             return await self._subflow(plan.name, plan, shards)
         gathered: list[Shard] = []
         for number in range(plan.times):
-            given = [_moved(shard, shard.ref.in_round(number)) for shard in shards]
+            given = [shard.moved(shard.ref.in_round(number)) for shard in shards]
             made = await self._subflow(f"{plan.name} ({number + 1}/{plan.times})", plan, given)
-            gathered += [_moved(shard, shard.ref, (number, *shard.order)) for shard in made]
-        return _numbered(gathered)
+            gathered += [shard.moved(shard.ref, (number, *shard.order)) for shard in made]
+        return numbered(gathered)
 
     async def _subflow(self, run_name: str, plan: PipelinePlan, shards: Sequence[Shard]) -> list[Shard]:
+        self._go_on()
+
         async def body() -> list[Shard]:
             return await self._steps(plan, list(shards))
 
@@ -90,7 +117,7 @@ class Walk:
                 while steps and isinstance(steps[0], Step) and steps[0].scope == "row":
                     chain.append(steps.pop(0))  # type: ignore[arg-type]
                 streams = await _all([self._stream(chain, shard) for shard in shards])
-                shards = _numbered([shard for stream in streams for shard in stream])
+                shards = numbered([shard for stream in streams for shard in stream])
         return shards
 
     async def _stream(self, chain: Sequence[Step], shard: Shard) -> list[Shard]:
@@ -102,72 +129,133 @@ class Walk:
         return [one for stream in streams for one in stream]
 
     async def _barrier(self, step: Step, shards: Sequence[Shard]) -> list[Shard]:
-        return _numbered(await self._rounds(step, sorted(shards, key=lambda shard: shard.order)))
+        return numbered(await self._rounds(step, sorted(shards, key=lambda shard: shard.order)))
 
     async def _rounds(self, step: Step, shards: Sequence[Shard]) -> list[Shard]:
         """Run a step on shards that it takes together, as often as it says."""
         if step.times == 1:
             return await self._task_run(step, shards)
-        given = [[_moved(shard, shard.ref.in_round(number)) for shard in shards] for number in range(step.times)]
+        given = [[shard.moved(shard.ref.in_round(number)) for shard in shards] for number in range(step.times)]
         rounds = await _all([self._task_run(step, one) for one in given])
-        return [_moved(shard, shard.ref, (number, *shard.order)) for number, made in enumerate(rounds) for shard in made]
+        return [shard.moved(shard.ref, (number, *shard.order)) for number, made in enumerate(rounds) for shard in made]
 
     async def _task_run(self, step: Step, shards: Sequence[Shard]) -> list[Shard]:
         """Run a block once: on one shard, or for a global block on all."""
-        refs = tuple(shard.ref for shard in shards)
-        contents = tuple(ref.content for ref in refs)
-        folder = checkpoint_folder(step.key, step.checkpoint_key(contents))
-        first = shards[0]
-        place = f"[{first.number}/{first.of}]" if step.scope == "row" else "[1/1]"
-        job = Job(self.live, step, ShardContext(self.live, step, digest(contents)), refs)
-        async with self._at_work[folder], self._slots:
-            if self._failed:
-                raise asyncio.CancelledError("another shard failed")
-            rows = sum(ref.rows for ref in refs)
-            if not step.follows:
-                self.live.observer.shard_started(step.label, rows)
-            # Prefect knows a result by its identity, and by that of its parts. Opaque, for all results share the id of the run.
-            sources = [opaque(shard.source) for shard in shards if shard.source is not None]
-            try:
-                self.task_runs += 1
-                task = self._task(step)
-                checkpoint: Checkpoint = await task(f"{step.name} {place}", folder, sources, quote(job))
-            except Exception:
-                self._failed = True
-                raise
-        self._tally(step, checkpoint, folder)
+        try:
+            checkpoint = await self._checkpoint(step, shards)
+        except SdgError as error:
+            self._fail(error)
+            raise
+        made = parts_of(checkpoint, shards, partial(self._checkpoint, step, shards, is_again=True))
+        self._tally(step, checkpoint)
+        if checkpoint.rejects is not None:
+            self._rejecting.append(made[0])
+        return made
+
+    async def _checkpoint(self, step: Step, shards: Sequence[Shard], *, is_again: bool = False) -> Checkpoint:
+        """Make a checkpoint, or find it.
+
+        Args:
+            step: The block.
+            shards: What it works on.
+            is_again: True if the checkpoint was there in this run, and its data was found damaged.
+        """
+        is_shown = not (is_again or step.follows)
+
+        async def make(shards: Sequence[Shard]) -> Checkpoint:
+            key = step.checkpoint_key(tuple(shard.ref.content for shard in shards))
+            folder = checkpoint_folder(step.key, key)
+            self.folders.add(folder)
+
+            async def work() -> Checkpoint:
+                nonlocal is_shown
+                is_first, is_shown = is_shown, False
+                return await self._worked(step, shards, folder, is_shown=is_first)
+
+            async with self._at_work[folder]:
+                return await self._claiming.work_on(key, lambda: self.storage.holds(folder, is_suspect=is_again), work)
+
+        checkpoint = await self.whole(shards, make)
         # Kept, so that nothing else gets the identity of its parts and an edge to its task run.
         self._made.append(checkpoint)
-        return [_part(shards, checkpoint, number) for number in range(len(checkpoint.parts))]
+        return checkpoint
+
+    async def whole(self, shards: Sequence[Shard], use: Callable[[Sequence[Shard]], Awaitable[T]]) -> T:
+        """Use shards. If the data of some is found damaged, it is made again, from the ledger where models were asked."""
+        repairs = 0
+        while True:
+            try:
+                return await use(shards)
+            except Damaged as found:
+                folders = {damage.folder for damage in found.damages}
+                repairs += 1
+                if repairs > _MOST_REPAIRS or self.live.gateway.is_stopped:
+                    raise
+                shards = [await shard.remade() if shard.ref.uri in folders else shard for shard in shards]
+
+    async def rejects(self) -> list[Reject]:
+        """Read the rows that were rejected so far."""
+
+        async def read(shards: Sequence[Shard]) -> list[Reject]:
+            assert shards[0].source is not None
+            return await asyncio.to_thread(read_rejects, self.live.root, shards[0].source)
+
+        found: list[Reject] = []
+        for shard in self._rejecting:
+            try:
+                found += await self.whole([shard], read)
+            except Damaged as damage:
+                if not self.live.gateway.is_stopped:
+                    raise
+                self.live.observer.say(f"some rejected rows cannot be told: {damage}")
+        return found
+
+    async def _worked(self, step: Step, shards: Sequence[Shard], folder: str, *, is_shown: bool) -> Checkpoint:
+        """Make the task run of a block."""
+        self._go_on()
+        refs = tuple(shard.ref for shard in shards)
+        first = shards[0]
+        place = f"[{first.number}/{first.of}]" if step.scope == "row" else "[1/1]"
+        job = Job(self.live, step, ShardContext(self.live, step, digest(tuple(ref.content for ref in refs))), refs)
+        if is_shown:
+            self.live.observer.shard_started(step.label, sum(ref.rows for ref in refs))
+        # Prefect knows a result by its identity, and by that of its parts. Opaque, for all results share the id of the run.
+        sources = [opaque(shard.source) for shard in shards if shard.source is not None]
+        self.task_runs += 1
+        task_run = asyncio.ensure_future(self._task(step)(f"{step.name} {place}", folder, sources, quote(job)))
+        return await self._ended(folder, task_run, job)
+
+    async def _ended(self, folder: str, task_run: asyncio.Task[Checkpoint], job: Job) -> Checkpoint:
+        """Wait for a task run. If it fails or is given up, what it has paid for is counted all the same."""
+        self._open[folder] = task_run
+        try:
+            checkpoint = await task_run
+            if self.storage.failure is not None:
+                # Prefect goes on without a record that it could not write.
+                raise self.storage.failure
+            return checkpoint
+        except (Exception, asyncio.CancelledError) as error:
+            self.tallies[job.step.label].counts += job.context.counts
+            if isinstance(error, Exception) and not isinstance(error, Damaged):
+                self._fail(error)
+            raise
+        finally:
+            self._open.pop(folder, None)
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = self.failure or error
+        self.stop()
 
     def _task(self, step: Step) -> Task[Any, Any]:
         if id(step) not in self._tasks:
             self._tasks[id(step)] = make_task(step, self.storage)
         return self._tasks[id(step)]
 
-    def _tally(self, step: Step, checkpoint: Checkpoint, folder: str) -> None:
+    def _tally(self, step: Step, checkpoint: Checkpoint) -> None:
         replayed = checkpoint.run_id != self.live.run_id
         self.tallies[step.label].add(checkpoint.counts, checkpoint.seconds, replayed=replayed, follows=step.follows)
-        if checkpoint.counts.rejected:
-            self.reject_folders.append(folder)
         if not step.follows:
             self.live.observer.shard_done(step.label, checkpoint.counts, replayed=replayed)
-
-
-def _part(shards: Sequence[Shard], checkpoint: Checkpoint, number: int) -> Shard:
-    first, parts = shards[0], len(checkpoint.parts)
-    place = number * first.of + first.number
-    return Shard(checkpoint.parts[number], (number, *first.order), place, parts * first.of, checkpoint)
-
-
-def _moved(shard: Shard, ref: DatasetRef, order: tuple[int, ...] | None = None) -> Shard:
-    return Shard(ref, shard.order if order is None else order, shard.number, shard.of, shard.source)
-
-
-def _numbered(shards: Sequence[Shard]) -> list[Shard]:
-    """Sort shards into the order of their rows and number them anew."""
-    ordered = sorted(shards, key=lambda shard: shard.order)
-    return [Shard(one.ref, (place,), place + 1, len(ordered), one.source) for place, one in enumerate(ordered)]
 
 
 async def _all(jobs: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

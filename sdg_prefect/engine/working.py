@@ -11,7 +11,7 @@ from sdg_prefect.plan.plan import Step
 from sdg_prefect.plan.sharding import cut
 from sdg_prefect.rows import concat
 from sdg_prefect.store.checkpoints import Checkpoint, write_checkpoint
-from sdg_prefect.store.shards import DatasetRef, read_shard
+from sdg_prefect.store.shards import DatasetRef, read_shards
 
 
 def work(
@@ -28,15 +28,22 @@ def work(
         is_last_attempt: True if Prefect will not try again.
 
     Raises:
+        Damaged: The data of some shards is.
         TransientError: Calls failed for a passing reason, and there is another attempt.
         ConservationError: The block lost rows.
         BlockError: The block failed.
     """
     started = time.perf_counter()
-    table = concat([read_shard(live.root, ref) for ref in refs])
+    table = concat(read_shards(live.root, refs))
     context.begin(table, is_last_attempt=is_last_attempt)
     parts, counts = do(step, table, context)
+    if live.retry_rejects and context.retry():
+        context.begin(table, is_last_attempt=is_last_attempt)
+        parts, counts = do(step, table, context)
     if step.scope == "all":
         parts = [part.slice(*piece) for part in parts for piece in cut(part.num_rows, live.sizes.of(part.num_rows))]
     rejects = [context.rejects[row] for row in sorted(context.rejects)]
-    return write_checkpoint(live.root, folder, parts, counts, rejects, live.run_id, time.perf_counter() - started)
+    checkpoint = write_checkpoint(live.root, folder, parts, counts, rejects, live.run_id, time.perf_counter() - started)
+    context.seal()
+    return checkpoint
+

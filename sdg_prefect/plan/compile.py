@@ -25,7 +25,7 @@ def compile_plan(flow: FlowSpec, tracking: Tracking, endpoints: Mapping[str, End
         salt: Goes into every key, so that nothing of earlier runs is reused (``--fresh``).
     """
     names = Counter(item.name for item, _ in flow.blocks())
-    compiler = _Compiler({model_id: endpoint.model for model_id, endpoint in endpoints.items()}, salt, tracking, names)
+    compiler = _Compiler({model_id: endpoint.identity for model_id, endpoint in endpoints.items()}, salt, tracking, names)
     output = tracking.output
     return Plan(
         name=flow.name,

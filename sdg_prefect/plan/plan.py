@@ -85,7 +85,13 @@ class Plan:
     def uses(self) -> dict[str, Any]:
         """Return the keys of all steps and what they are made of, as a JSON object."""
         steps = [
-            {"name": step.name, "key": step.key, "ledger_key": step.ledger_key, "parts": dict(step.parts)}
+            {
+                "name": step.name,
+                "type": step.block.type_name,
+                "key": step.key,
+                "ledger_key": step.ledger_key,
+                "parts": dict(step.parts),
+            }
             for step in self.steps()
         ]
         return {"flow": self.name, "file": self.file, "steps": steps}

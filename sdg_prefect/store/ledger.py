@@ -1,143 +1,215 @@
-"""The ledger: every completion that was paid for, appended before it is parsed and never changed."""
+"""The ledger: every completion that was paid for, written before it is parsed and never bought again.
+
+A completion is looked for where it most likely is: among those that the shard itself has received, in what earlier runs left for
+a shard of the same rows, and only then in all other segments under the same ask key. Of several under one key the latest counts.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import io
-import json
+import logging
 import threading
-import uuid
-from collections.abc import Mapping
-from typing import IO, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
-from sdg_prefect.frozen import canonical
+from sdg_prefect.errors import StoreError
 from sdg_prefect.store.root import Root
+from sdg_prefect.store.segments import Segment, decode_line, encode_line
+from sdg_prefect.store.segments_found import Everywhere, Held, Record
+from sdg_prefect.store.segments_stored import Segments
+from sdg_prefect.store.segments_written import Writer, open_writer
 
-_SEGMENT_LINES = 64
-"""Completions that one S3 object holds at most."""
-_SEGMENT_SECONDS = 1.0
-"""Longest time that a completion waits for its S3 object: what a kill can lose."""
+logger = logging.getLogger("sdg_prefect.run")
+
+T = TypeVar("T")
+
+
+class ReadLedger:
+    """The completions under one ask key, for looking only: nothing is written, and damaged segments stay where they are."""
+
+    def __init__(self, root: Root, ask_key: str) -> None:
+        self._segments = Segments(root, f"ledger/{ask_key}", mends=False)
+        self._everywhere = Everywhere(self._segments)
+
+    def find(self, content: str, keys: Sequence[str]) -> dict[str, Record]:
+        """Return the records of those completions that were ever received.
+
+        Args:
+            content: The input shard that the calls are for; see ``ShardContext``.
+            keys: Keys of completions.
+        """
+        held = Held(self._segments.read_whole(content))
+        found = {key: record for key in keys if (record := held.find(key)) is not None}
+        missing = [key for key in keys if key not in found]
+        if missing:
+            self._everywhere.load()
+            found |= self._everywhere.fetch(missing)
+        return found
+
+    def sample(self, limit: int) -> list[Record]:
+        """Return some of the latest records, taken evenly from whole shards: the first replies of a shard are its fastest."""
+        found: list[Record] = []
+        for stored in reversed(self._segments.listing()):
+            if len(found) >= limit:
+                break
+            for segment in self._segments.read([stored]):
+                step = max(1, len(segment.entries) // max(1, limit))
+                found += segment.records(step)
+        return found[:limit]
+
+
+def open_ledger(root: Root, ask_key: str) -> ReadLedger:
+    """Open the completions under an ask key for looking only."""
+    return ReadLedger(root, ask_key)
 
 
 class BlockLedger:
-    """The completions of one block key, read from every earlier run and appended by this one.
+    """The completions under one ask key, as one run reads and adds to them. Lives on the run's event loop."""
 
-    Locally a completion is in the file when ``keep`` returns. On S3, which cannot append, completions are gathered for up to a
-    second into one object; ``keep`` returns when that object is there, so nothing is parsed that could still be lost.
-    """
+    def __init__(self, root: Root, ask_key: str, run_id: str) -> None:
+        self.root = root
+        self.run_id = run_id
+        self.segments = Segments(root, f"ledger/{ask_key}", mends=True)
+        self._everywhere = Everywhere(self.segments)
+        self._loading = _Once(self._everywhere.load)
+        self._wanted: dict[str, asyncio.Future[Record | None]] = {}
+        self._fetching: set[asyncio.Task[None]] = set()
+        self._open: set[ShardLedger] = set()
 
-    def __init__(self, root: Root, block_key: str) -> None:
-        self._root = root
-        self._folder = f"ledger/{block_key}"
-        self._writer = uuid.uuid4().hex[:12]
-        self._known: dict[str, tuple[str, int, int]] | None = None
-        self._loading = asyncio.Lock()
-        self._guard = threading.Lock()
-        self._file: IO[bytes] | None = None
-        self._waiting: list[tuple[str, bytes]] = []
-        self._flushed: asyncio.Future[None] | None = None
-        self._segments = 0
+    def shard(self, content: str) -> ShardLedger:
+        """Return the ledger of the input shard of this content. It costs nothing before it is asked."""
+        return ShardLedger(self, content)
 
-    async def find(self, key: str) -> dict[str, Any] | None:
-        """Return the record of the completion under this key, if it was ever received."""
-        if self._known is None:
-            async with self._loading:
-                if self._known is None:
-                    self._known = await asyncio.to_thread(self._index)
-        place = self._known.get(key)
-        return None if place is None else await asyncio.to_thread(self._fetch, *place)
+    async def find(self, key: str) -> Record | None:
+        """Return the record of a completion that any shard received before this run began to look."""
+        if not self._everywhere.is_loaded:
+            await self._loading.result()
+        if not self._everywhere.has(key):
+            return None
+        loop = asyncio.get_running_loop()
+        if not self._wanted:
+            # All that is asked for in this turn of the loop shares one read.
+            loop.call_soon(self._fetch_soon)
+        if key not in self._wanted:
+            self._wanted[key] = loop.create_future()
+        return await asyncio.shield(self._wanted[key])
 
-    async def keep(self, key: str, record: Mapping[str, Any]) -> None:
-        """Append a completion; returns when it is durable."""
-        line = canonical({"key": key, **record}) + b"\n"
-        if self._root.is_remote:
-            await self._keep_remote(key, line)
+    def _fetch_soon(self) -> None:
+        wanted, self._wanted = self._wanted, {}
+        task = asyncio.create_task(self._fetch(wanted))
+        self._fetching.add(task)
+        task.add_done_callback(self._fetching.discard)
+
+    async def _fetch(self, wanted: dict[str, asyncio.Future[Record | None]]) -> None:
+        try:
+            found = await asyncio.to_thread(self._everywhere.fetch, list(wanted))
+        except Exception as error:  # noqa: BLE001 - raised where the records are waited for
+            for future in wanted.values():
+                future.set_exception(error)
         else:
-            self._append(key, line)
+            for key, future in wanted.items():
+                future.set_result(found.get(key))
+
+    def opened(self, shard: ShardLedger) -> None:
+        """Note a shard that has to be closed."""
+        self._open.add(shard)
+
+    def closed(self, shard: ShardLedger) -> None:
+        """Note that a shard needs no closing."""
+        self._open.discard(shard)
+
+    def sealed(self, segment: Segment) -> None:
+        """Let other shards of this run find what a finished one received: another block may ask the same."""
+        self._everywhere.add(segment)
 
     async def close(self) -> None:
-        """Flush what waits and close the file."""
-        if self._waiting:
-            await self._flush()
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Close all shards that were not sealed."""
+        for shard in list(self._open):
+            await shard.close()
 
-    def _append(self, key: str, line: bytes) -> None:
-        """Append one line and hand it to the operating system: it survives this process."""
-        name = f"{self._writer}.jsonl"
-        with self._guard:
-            if self._file is None:
-                path = self._root.path(self._folder, name)
-                self._root.filesystem.makedirs(self._root.path(self._folder), exist_ok=True)
-                self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - open for as long as the run
-            start = self._file.tell()
-            self._file.write(line)
-        self._remember(key, name, start, len(line))
 
-    async def _keep_remote(self, key: str, line: bytes) -> None:
-        self._waiting.append((key, line))
-        if self._flushed is None:
-            self._flushed = asyncio.get_running_loop().create_future()
-            asyncio.get_running_loop().call_later(_SEGMENT_SECONDS, self._flush_soon, self._flushed)
-        mine = self._flushed
-        if len(self._waiting) >= _SEGMENT_LINES:
-            await self._flush()
-        await mine
+class ShardLedger:
+    """The completions of one block on one input shard: read as a whole when the first is asked for, and added to."""
 
-    def _flush_soon(self, expected: asyncio.Future[None]) -> None:
-        if self._flushed is expected:
-            self._flushing = asyncio.ensure_future(self._flush())
+    def __init__(self, block: BlockLedger, content: str) -> None:
+        self._block = block
+        self._content = content
+        self._folder = f"{block.segments.folder}/{content}"
+        self._kept: dict[str, bytes] = {}
+        self._held: Held | None = None
+        self._reading = _Once(self._read_now)
+        self._writer: Writer | None = None
+        self._guard = threading.Lock()
 
-    async def _flush(self) -> None:
-        lines, self._waiting = self._waiting, []
-        done, self._flushed = self._flushed, None
-        self._segments += 1
-        name = f"{self._writer}-{self._segments:06d}.jsonl"
+    async def find(self, key: str) -> Record | None:
+        """Return the record of a completion, if it was ever received."""
+        if (line := self._kept.get(key)) is not None:
+            return decode_line(line, key)
+        if self._held is None:
+            self._held = await self._reading.result()
+        record = self._held.find(key)
+        return record if record is not None else await self._block.find(key)
+
+    def _read_now(self) -> Held:
+        return Held(self._block.segments.read_whole(self._content))
+
+    async def keep(self, key: str, record: Mapping[str, Any]) -> None:
+        """Make a completion durable: locally it is in the file when this returns, on S3 it is there within about a second.
+
+        Raises:
+            StoreError: It could not be written. Those before it are not harmed.
+        """
+        line = encode_line(key, record)
+        if self._writer is None:
+            self._writer = open_writer(self._block.root, self._folder, self._block.run_id)
+            self._block.opened(self)
+        await self._writer.keep(line)
+        self._kept[key] = line
+
+    def seal(self) -> None:
+        """End the segment, since the shard's checkpoint is written. Runs in a thread, when nothing is found or kept any more.
+
+        Where it fails, the completions are found as well, only slower.
+        """
+        left = self._held.segments if self._held else ()
+        writer = self._end()
+        if writer is None and any(segment.at.is_piece for segment in left):
+            writer = open_writer(self._block.root, self._folder, self._block.run_id)
+        if writer is None:
+            return
         try:
-            await asyncio.to_thread(self._root.write, b"".join(line for _, line in lines), self._folder, name)
-        except Exception as error:
-            if done is not None and not done.done():
-                done.set_exception(error)
-            raise
-        start = 0
-        for key, line in lines:
-            self._remember(key, name, start, len(line))
-            start += len(line)
-        if done is not None and not done.done():
-            done.set_result(None)
+            segment = writer.seal(left)
+        except StoreError as error:
+            logger.warning("ledger: %s", error)
+        else:
+            if segment is not None:
+                self._block.sealed(segment)
 
-    def _remember(self, key: str, name: str, start: int, length: int) -> None:
-        if self._known is not None:
-            self._known[key] = (name, start, length)
+    async def close(self) -> None:
+        """Write what waits and give back the file, without sealing."""
+        if (writer := self._end()) is not None:
+            await writer.flush()
+            writer.close()
 
-    def _index(self) -> dict[str, tuple[str, int, int]]:
-        """Find every completion of earlier runs. A line that a crash cut short is passed over."""
-        known: dict[str, tuple[str, int, int]] = {}
-        folder = self._root.path(self._folder)
-        if not self._root.filesystem.exists(folder):
-            return known
-        self._root.filesystem.invalidate_cache(folder)
-        for path in sorted(self._root.filesystem.find(folder)):
-            name = path.rsplit("/", 1)[-1]
-            start = 0
-            for line in io.BytesIO(self._root.read(self._folder, name)):
-                if line.endswith(b"\n") and (record := _parsed(line)) is not None:
-                    known[record["key"]] = (name, start, len(line))
-                start += len(line)
-        return known
-
-    def _fetch(self, name: str, start: int, length: int) -> dict[str, Any]:
-        path = self._root.path(self._folder, name)
-        record: dict[str, Any] = json.loads(self._root.filesystem.cat_file(path, start=start, end=start + length))
-        del record["key"]
-        return record
+    def _end(self) -> Writer | None:
+        """Return the writer to whoever ends it, and forget all."""
+        with self._guard:
+            writer, self._writer = self._writer, None
+        self._held, self._kept = None, {}
+        self._reading = _Once(self._read_now)
+        self._block.closed(self)
+        return writer
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    """Read a line; None where it is damaged."""
-    try:
-        record: dict[str, Any] = json.loads(line)
-    except ValueError:
-        return None
-    return record if "key" in record else None
+class _Once(Generic[T]):
+    """Something that is done in a thread when it is first asked for, once for all that ask; if it fails, by the next again."""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._task: asyncio.Task[T] | None = None
+
+    async def result(self) -> T:
+        """Wait for it."""
+        if self._task is None or (self._task.done() and self._task.exception() is not None):
+            self._task = asyncio.create_task(asyncio.to_thread(self._function))
+        return await asyncio.shield(self._task)

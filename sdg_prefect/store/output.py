@@ -6,11 +6,9 @@ import os
 import re
 import shutil
 import tempfile
-import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from sdg_prefect.errors import FlowError, Problem, StoreError
 from sdg_prefect.rows import ROW_ID
@@ -18,6 +16,7 @@ from sdg_prefect.store.columns import conformed, unified_schema
 from sdg_prefect.store.formats import WRITABLE, Format, extension, is_compressed, output_format_of
 from sdg_prefect.store.hub import PREFIX
 from sdg_prefect.store.places import S3, RemoteDisk, explain, nearest_folder, open_disk
+from sdg_prefect.store.replacing import folder_beside, put_files, replacing_file
 from sdg_prefect.store.root import is_remote, open_filesystem
 from sdg_prefect.store.writers import write_file, write_folder
 
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_output", "unified_schema", "write_output"]
 
-_FOLDER_FILE = re.compile(r"data-\d+-of-\d+\.arrow|dataset_info\.json|state\.json")
-"""The names in a folder that ``save_to_disk`` wrote."""
+_FOLDER_FILE = re.compile(r"data-(?:[0-9a-f]{16}-)?\d+-of-\d+\.arrow|dataset_info\.json|state\.json")
+"""The names in a folder that we or ``save_to_disk`` wrote."""
 
 
 def check_output(target: str) -> None:
@@ -138,25 +137,14 @@ def _is_ours(name: str) -> bool:
 def _write_local(path: Path, kind: Format, tables: Iterable[pa.Table], schema: pa.Schema) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     if kind is not Format.ARROW_FOLDER:
-        with _replacing(path) as stream:
+        with replacing_file(path) as stream:
             return write_file(kind, stream, tables, schema, is_compressed(path.name))
-    fresh, old = _beside(path), _beside(path)
-    try:
-        count = write_folder(fresh, tables, schema)
-        for file in fresh.iterdir():
-            _sync(file)
-        if path.exists():
-            os.rename(path, old)
-        os.rename(fresh, path)
-        _sync(path.parent)
-    except BaseException:
-        if old.exists() and not path.exists():
-            os.rename(old, path)
-        raise
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-    return count
+    with folder_beside(path) as fresh:
+        written = write_folder(fresh, tables, schema)
+        put_files(fresh, path, written.names)
+    for name in set(os.listdir(path)) - set(written.names):
+        (path / name).unlink(missing_ok=True)
+    return written.rows
 
 
 def _write_remote(target: str, tables: Iterable[pa.Table], schema: pa.Schema) -> int:
@@ -170,42 +158,13 @@ def _write_remote(target: str, tables: Iterable[pa.Table], schema: pa.Schema) ->
                 count = write_file(kind, stream, tables, schema, is_compressed(target))
             disk.filesystem.put_file(str(rows), target)
             return count
-        count = write_folder(rows, tables, schema)
+        rows.mkdir()
+        written = write_folder(rows, tables, schema)
         folder, old = target.rstrip("/"), disk.names(target.rstrip("/"))
-        # The data before the record that names it.
-        fresh = sorted((file.name for file in rows.iterdir()), key=lambda name: (name == "state.json", name))
-        for name in fresh:
+        for name in written.names:
             disk.filesystem.put_file(str(rows / name), f"{folder}/{name}")
-        for name in set(old) - set(fresh):
+        for name in set(old) - set(written.names):
             disk.filesystem.rm_file(f"{folder}/{name}")
-        return count
+        return written.rows
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file beside a path that takes its place if nothing fails."""
-    temporary = _beside(path)
-    try:
-        with open(temporary, "xb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-        _sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-
-
-def _sync(path: Path) -> None:
-    """Make sure that what was written survives a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

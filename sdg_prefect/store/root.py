@@ -6,7 +6,8 @@ import errno
 import os
 import shutil
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +18,10 @@ from sdg_prefect.errors import StoreError
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-
-_TRIES = 20
-"""How often a folder is put in its place while other processes write the same one."""
+_ATTEMPTS = 5
+"""How often botocore tries a request that S3 or the network fails; s3fs tries most of them again, and replies that were cut."""
+_PART_BYTES = 64 * 1024 * 1024
+"""Bytes of an object that one request asks for at most."""
 
 
 def is_remote(uri: str) -> bool:
@@ -27,20 +29,43 @@ def is_remote(uri: str) -> bool:
     return "://" in uri and not uri.startswith("file://")
 
 
-def open_filesystem(uri: str) -> tuple[AbstractFileSystem, str]:
+def open_filesystem(uri: str, *, is_patient: bool = True) -> tuple[AbstractFileSystem, str]:
     """Return the file system of an address and the path in it.
 
-    S3 takes its credentials, region and endpoint from the usual AWS variables (``AWS_ENDPOINT_URL`` among them).
+    S3 takes its credentials, region and endpoint from the usual AWS variables (``AWS_ENDPOINT_URL`` among them), and what
+    fsspec's own configuration says. Listings are never remembered: other processes write to the same places.
+
+    Args:
+        uri: A local path or an address.
+        is_patient: True to go on trying for most of a minute while S3 fails; False to find out soon whether it can be reached.
     """
     import fsspec
 
-    options: dict[str, Any] = {}
-    if uri.startswith("s3://"):
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        if endpoint:
-            options["endpoint_url"] = endpoint
-    filesystem, path = fsspec.core.url_to_fs(uri, **options)
+    filesystem, path = fsspec.core.url_to_fs(uri, **(_s3_options(is_patient) if uri.startswith("s3://") else {}))
+    if not is_patient and is_remote(uri):
+        filesystem.retries = 1
     return filesystem, str(path)
+
+
+def _s3_options(is_patient: bool) -> dict[str, Any]:
+    import fsspec
+
+    attempts = int(os.environ.get("AWS_MAX_ATTEMPTS") or _ATTEMPTS) if is_patient else 2
+    # botocore's other modes let all requests of a client share one allowance of retries: many calls at once would use it up.
+    retries = {"mode": os.environ.get("AWS_RETRY_MODE") or "legacy", "total_max_attempts": attempts}
+    configured = fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
+    options: dict[str, Any] = {"use_listings_cache": False, "config_kwargs": {"retries": retries, **configured}}
+    if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
+        options["endpoint_url"] = endpoint
+    return options
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a local file whose content survives a power cut once this returns."""
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @dataclass(frozen=True)
@@ -81,22 +106,67 @@ class Root:
         """Return a path as people write it."""
         return "/".join((self.uri, *parts))
 
+    @contextmanager
+    def failing_plainly(self, doing: str, *parts: str) -> Iterator[None]:
+        """Turn a failure of the file system into a StoreError of one line; a file that is not there stays that."""
+        from sdg_prefect.store.places import explain
+
+        try:
+            yield
+        except (FileNotFoundError, StoreError):
+            raise
+        except Exception as error:
+            failure = explain(error)
+            if failure is None:
+                raise
+            raise StoreError(f"cannot {doing} {self.url(*parts)}: {failure[0]}.", failure[1]) from error
+
     def exists(self, *parts: str) -> bool:
         """True if a file or folder is there."""
-        return bool(self.filesystem.exists(self.path(*parts)))
+        with self.failing_plainly("read", *parts):
+            return bool(self.filesystem.exists(self.path(*parts)))
 
     def read(self, *parts: str) -> bytes:
         """Read a whole file.
 
         Raises:
             FileNotFoundError: It is not there.
+            StoreError: It cannot be read.
         """
-        return bytes(self.filesystem.cat_file(self.path(*parts)))
+        path = self.path(*parts)
+        with self.failing_plainly("read", *parts):
+            return b"".join(self._pieces(path)) if self.is_remote else Path(path).read_bytes()
+
+    def _pieces(self, path: str) -> Iterator[bytes]:
+        """Yield an object in ranges: unlike with s3fs's own way, no size is asked for, and a cut reply is asked anew."""
+        start = 0
+        while True:
+            try:
+                piece = bytes(self.filesystem.cat_file(path, start=start, end=start + _PART_BYTES))
+            except OSError as error:
+                if _s3_code(error) == "InvalidRange":
+                    return
+                raise
+            yield piece
+            start += len(piece)
+            if len(piece) < _PART_BYTES:
+                return
+
+    def sizes(self, *parts: str) -> dict[str, int]:
+        """Return the files of a folder with their sizes, none where it is not there. On S3 one request, never from a cache."""
+        path = self.path(*parts)
+        with self.failing_plainly("read", *parts), suppress(FileNotFoundError, NotADirectoryError):
+            if self.is_remote:
+                entries = self.filesystem.ls(path, detail=True, refresh=True)
+                return {entry["name"].rsplit("/", 1)[-1]: int(entry["size"]) for entry in entries if entry["type"] == "file"}
+            with os.scandir(path) as found:
+                return {entry.name: entry.stat().st_size for entry in found if entry.is_file()}
+        return {}
 
     def write(self, content: bytes, *parts: str) -> None:
         """Write a whole file: readers see the old one or the new one, never half."""
         path = self.path(*parts)
-        try:
+        with self._writing(*parts):
             if self.is_remote:
                 self.filesystem.pipe_file(path, content)
                 return
@@ -104,45 +174,49 @@ class Root:
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
             try:
-                temporary.write_bytes(content)
+                write_durably(temporary, content)
                 os.replace(temporary, target)
             finally:
                 temporary.unlink(missing_ok=True)
-        except OSError as error:
+
+    @contextmanager
+    def _writing(self, *parts: str) -> Iterator[None]:
+        """Turn any failure into a StoreError: where something is written, a place that is not there is one too."""
+        try:
+            with self.failing_plainly("write", *parts):
+                yield
+        except FileNotFoundError as error:
             raise StoreError(f"cannot write {self.url(*parts)}: {error.strerror or error}.") from error
 
-    def adopt(self, folder: Path, *parts: str) -> None:
-        """Move a finished local folder into the store, replacing what a crash may have left there."""
+    def adopt(self, folder: Path, *parts: str) -> bool:
+        """Move a finished local folder to its place in the store.
+
+        Returns:
+            False if a local folder with files is there already: nothing was moved, and nobody's data is ever replaced. On S3 the
+            objects are put one by one; what is there under the same name is replaced by the same content.
+        """
         path = self.path(*parts)
         if self.is_remote:
-            self.filesystem.put(f"{folder}/", f"{path}/", recursive=True)
+            with self._writing(*parts):
+                self.filesystem.put(f"{folder}/", f"{path}/", recursive=True)
             shutil.rmtree(folder)
-            return
+            return True
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        for _ in range(_TRIES):
-            try:
-                os.replace(folder, target)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-                self._set_aside(target)
-            else:
-                return
-        raise StoreError(f"cannot write {self.url(*parts)}: other runs keep writing it.", "Run the same command again.")
-
-    def _set_aside(self, target: Path) -> None:
-        """Move a folder out of the way in one step, so that nobody meets it half removed; another run may do the same."""
-        aside = self.workspace()
-        with suppress(FileNotFoundError):
-            os.replace(target, aside)
-        shutil.rmtree(aside, ignore_errors=True)
+        try:
+            os.replace(folder, target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return False
+        return True
 
     def remove(self, *parts: str) -> None:
         """Remove a file or folder; nothing happens if it is not there."""
         path = self.path(*parts)
-        if self.filesystem.exists(path):
-            self.filesystem.rm(path, recursive=True)
+        with self.failing_plainly("remove", *parts):
+            if self.filesystem.exists(path):
+                self.filesystem.rm(path, recursive=True)
 
     def workspace(self) -> Path:
         """Return a fresh local folder on the store's own disk, so that moving out of it is a rename."""
@@ -153,3 +227,9 @@ class Root:
         base = Path(self.path("tmp"))
         base.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(dir=base))
+
+
+def _s3_code(error: OSError) -> str:
+    """Return the word by which S3 says what went wrong."""
+    response: Any = getattr(error.__cause__, "response", None) or {}
+    return str(response.get("Error", {}).get("Code", ""))

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sdg_prefect.store.checkpoints import Reject
+from sdg_prefect.store.listing import read_files
 from sdg_prefect.store.root import Root
 
 REJECTS_FILE = "rejects.parquet"
+_REPORT = "report.json"
 USES_FILE = "uses.json"
-"""What a run works with: ``{flow, file, input, steps: [{name, key, ledger_key, parts}]}``."""
+"""What a run works with: ``{flow, file, input, steps: [{name, type, key, ledger_key, parts}]}``; when it has ended also
+``checkpoints``, the folders of those that it made or found."""
 
 
 def write_report(root: Root, run_id: str, plan: str, report: Mapping[str, Any]) -> None:
     """Write the plan and the report of a run."""
     root.write(f"{plan}\n".encode(), "runs", run_id, "plan.txt")
     content = json.dumps(report, ensure_ascii=False, indent=1)
-    root.write(f"{content}\n".encode(), "runs", run_id, "report.json")
+    root.write(f"{content}\n".encode(), "runs", run_id, _REPORT)
 
 
 def write_uses(root: Root, run_id: str, uses: Mapping[str, Any]) -> None:
@@ -49,15 +52,28 @@ def write_rejects(root: Root, run_id: str, rejects: Sequence[Reject]) -> None:
 
 def run_ids(root: Root) -> list[str]:
     """Return the runs of a store, oldest first: their ids start with their time."""
+    folder = root.path("runs")
+    root.filesystem.invalidate_cache(folder)
     if not root.exists("runs"):
         return []
-    return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in root.filesystem.ls(root.path("runs"), detail=False))
+    found = root.filesystem.ls(folder, detail=True)
+    return sorted(entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in found if entry["type"] == "directory")
 
 
 def read_report(root: Root, run_id: str) -> dict[str, Any]:
-    """Read the report of a run."""
-    report: dict[str, Any] = json.loads(root.read("runs", run_id, "report.json"))
+    """Read the report of a run.
+
+    Raises:
+        FileNotFoundError: It has none: it is still on, or was killed.
+    """
+    report: dict[str, Any] = json.loads(root.read("runs", run_id, _REPORT))
     return report
+
+
+def read_reports(root: Root, run_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Read the reports of runs, by their ids; those that have none are left out."""
+    paths = {f"runs/{run_id}/{_REPORT}": run_id for run_id in run_ids}
+    return {paths[path]: json.loads(content) for path, content in read_files(root, paths).items()}
 
 
 def read_rejects_of(root: Root, run_id: str) -> list[dict[str, Any]]:

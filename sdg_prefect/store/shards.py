@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdg_prefect.errors import StoreError
 from sdg_prefect.frozen import Frozen, digest
-from sdg_prefect.rows import child_id, concat, fingerprint, ids_of, with_ids
-from sdg_prefect.store.root import Root
+from sdg_prefect.rows import ROW_ID, child_id, concat, fingerprint, ids_of, with_ids
+from sdg_prefect.store.integrity import GONE, Damage, Damaged, FileMark, find_damage, mark_file, set_aside, wrong_with
+from sdg_prefect.store.root import Root, write_durably
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,11 +23,8 @@ REPEAT = "IterBlock"
 """The maker of the ids that rows get in each round of a repetition."""
 
 
-_DATA = "data-00000-of-00001.arrow"
-_INFO = "dataset_info.json"
-_STATE = "state.json"
-_READ_TRIES = 3
-_READ_PAUSE = 0.02
+_TRIES = 20
+"""How often data is put in its place while other processes put the same there and it is found damaged."""
 _PLAIN_FORMAT: dict[str, object] = {
     "_format_columns": None,
     "_format_kwargs": {},
@@ -35,18 +34,18 @@ _PLAIN_FORMAT: dict[str, object] = {
 
 
 class DatasetRef(Frozen):
-    """Where a shard is: a run of rows in an Arrow dataset of the store."""
+    """Where a shard is: an Arrow file of a dataset of the store."""
 
     uri: str
-    """Folder below the store's root."""
-    start: int = 0
-    """First row of the shard in that dataset."""
+    """Folder of the dataset, below the store's root."""
     rows: int
     """Number of rows."""
     fingerprint: str
     """Hash of the rows: ids, columns, values."""
     columns: tuple[str, ...]
     """The columns, without the row ids."""
+    file: FileMark | None = None
+    """The file in that folder; None for rows that are only foreseen."""
     rounds: tuple[int, ...] = ()
     """Rounds of the repetitions that the rows are in; row ids are derived anew for each."""
 
@@ -60,110 +59,157 @@ class DatasetRef(Frozen):
         return self.model_copy(update={"rounds": (*self.rounds, number)})
 
 
-def write_shards(
-    root: Root, folder: str, parts: Sequence[pa.Table], beside: Mapping[str, bytes] | None = None
-) -> list[DatasetRef]:
-    """Write tables one after another as one dataset, and return a reference to each.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A dataset that is in the store."""
+
+    refs: tuple[DatasetRef, ...]
+    """Its shards."""
+    beside: tuple[FileMark, ...]
+    """The files of its folder that are no shards."""
+
+
+def write_shards(root: Root, folder: str, parts: Sequence[pa.Table], beside: Mapping[str, bytes] | None = None) -> Written:
+    """Write tables one after another as one dataset.
+
+    The data goes into a folder of its own below ``folder``, which is named by the checksums of its files. So it is never changed:
+    what is there already and undamaged is not written again, and what differs lies elsewhere.
 
     Args:
         root: The store.
-        folder: Where, below the root. What is there is replaced.
-        parts: Tables with row ids. Each becomes a shard; all share one schema, the widest of theirs.
+        folder: Where, below the root.
+        parts: Tables with row ids. Each becomes a shard in a file of its own; all share one schema, the widest of theirs.
         beside: Files that go into the same folder, by name.
     """
-    whole = concat(list(parts))
-    refs, start = [], 0
-    for part in parts:
-        table = whole.slice(start, part.num_rows)
-        columns = tuple(whole.column_names[1:])
-        refs.append(DatasetRef(uri=folder, start=start, rows=part.num_rows, fingerprint=fingerprint(table), columns=columns))
-        start += part.num_rows
-    mark = digest([ref.fingerprint for ref in refs], sorted((beside or {}).items()))
-    if _mark_of(root, folder) != mark:
-        _put(root, folder, whole, mark, beside or {})
-    return refs
-
-
-def _mark_of(root: Root, folder: str) -> str:
-    """Return the hash of what a folder holds; empty where it holds nothing. What is there already is not written again."""
-    try:
-        mark = str(json.loads(root.read(folder, _STATE)).get("_fingerprint"))
-        return mark if root.exists(folder, _DATA) else ""
-    except (OSError, ValueError):
-        return ""
-
-
-def _put(root: Root, folder: str, table: pa.Table, mark: str, beside: Mapping[str, bytes]) -> None:
+    whole = concat(list(parts)).replace_schema_metadata(None)
     workspace = root.workspace()
     try:
-        _save(table, workspace, mark)
-        for name, content in beside.items():
-            (workspace / name).write_bytes(content)
-        root.adopt(workspace, folder)
+        shards, start = [], 0
+        for number, part in enumerate(parts):
+            table = whole.slice(start, part.num_rows)
+            file = _save_table(table, workspace / f"data-{number:05d}-of-{len(parts):05d}.arrow")
+            shards.append((table.num_rows, fingerprint(table), file))
+            start += part.num_rows
+        others = {**_records([file.name for *_, file in shards], digest([print_ for _, print_, _ in shards])), **(beside or {})}
+        files = [_save(content, workspace / name) for name, content in sorted(others.items())]
+        uri = f"{folder}/{digest([(file.name, file.checksum) for file in (*(file for *_, file in shards), *files)])}"
+        _put(root, workspace, uri, [*(file for *_, file in shards), *files])
     except OSError as error:
         raise StoreError(f"cannot write {root.url(folder)}: {error.strerror or error}.") from error
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
+    columns = tuple(whole.column_names[1:])
+    refs = [DatasetRef(uri=uri, rows=rows, fingerprint=print_, columns=columns, file=file) for rows, print_, file in shards]
+    return Written(tuple(refs), tuple(files))
+
+
+def _put(root: Root, workspace: Path, uri: str, files: Sequence[FileMark]) -> None:
+    """Put finished data in its place, unless the same is there; what is there damaged is set aside."""
+    if root.is_remote:
+        if damages := find_damage(root, uri, files):
+            if there := [damage for damage in damages if not damage.is_gone]:
+                set_aside(root, there)
+            root.adopt(workspace, uri)
+        return
+    for _ in range(_TRIES):
+        if root.adopt(workspace, uri):
+            return
+        damages = find_damage(root, uri, files)
+        if not damages:
+            return
+        set_aside(root, damages)
+    raise StoreError(f"cannot write {root.url(uri)}: it is damaged again and again.", "Look at the disk and its other users.")
+
+
+def _save_table(table: pa.Table, path: Path) -> FileMark:
+    import pyarrow as pa
+
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    return mark_file(path)
+
+
+def _save(content: bytes, path: Path) -> FileMark:
+    write_durably(path, content)
+    return FileMark.of(path.name, content)
+
+
+def _records(names: Sequence[str], mark: str) -> dict[str, bytes]:
+    """Return the files that ``datasets.load_from_disk`` wants beside the data.
+
+    ``Dataset.save_to_disk`` writes the same, but spends most of its time copying metadata in Python, which holds up every other
+    shard of the process.
+    """
+    state = {"_data_files": [{"filename": name} for name in names], "_fingerprint": mark, "_split": None, **_PLAIN_FORMAT}
+    info = {"description": "", "citation": "", "homepage": "", "license": ""}
+    return {"state.json": json.dumps(state).encode(), "dataset_info.json": json.dumps(info).encode()}
+
+
+def read_shards(root: Root, refs: Sequence[DatasetRef]) -> list[pa.Table]:
+    """Read the rows of references; see ``read_shard``.
+
+    Raises:
+        Damaged: With all that is damaged.
+        StoreError: The store cannot be read.
+    """
+    tables: list[pa.Table] = []
+    damages: list[Damage] = []
+    for ref in refs:
+        try:
+            tables.append(read_shard(root, ref))
+        except Damaged as found:
+            damages += found.damages
+    if damages:
+        raise Damaged(damages)
+    return tables
 
 
 def read_shard(root: Root, ref: DatasetRef) -> pa.Table:
     """Read the rows of a reference, with their ids; local files are mapped, not copied.
 
+    Nothing is parsed before its checksum is found right, and nothing is ever unpickled.
+
     Raises:
-        StoreError: The data is gone or damaged.
+        Damaged: The file is gone, or not what was written.
+        StoreError: The store cannot be read.
     """
     import pyarrow as pa
 
+    if ref.file is None:
+        raise StoreError("rows that are only foreseen cannot be read.")
     try:
-        table = _read_files(root, ref.uri)
-    except (OSError, ValueError, KeyError, pa.ArrowInvalid) as error:
-        raise StoreError(f"shard {root.url(ref.uri)} cannot be read: {error}.", "Remove it and run again.") from error
-    part = table.slice(ref.start, ref.rows).replace_schema_metadata(None)
-    if part.num_rows != ref.rows:
-        raise StoreError(f"shard {root.url(ref.uri)} has {part.num_rows} rows, not {ref.rows}.", "Remove it and run again.")
+        content = _content(root, ref.uri, ref.file)
+        table = pa.ipc.open_stream(content).read_all()
+    except FileNotFoundError as error:
+        raise Damaged([Damage(ref.uri, ref.file, GONE)]) from error
+    except pa.ArrowInvalid as error:
+        raise Damaged([Damage(ref.uri, ref.file, "is no Arrow file")]) from error
+    except OSError as error:
+        raise StoreError(f"shard {root.url(ref.uri, ref.file.name)} cannot be read: {error.strerror or error}.") from error
+    if (table.num_rows, tuple(table.column_names)) != (ref.rows, (ROW_ID, *ref.columns)):
+        raise Damaged([Damage(ref.uri, ref.file, "holds other rows or columns than its record says")])
     for number in ref.rounds:
-        part = with_ids(part, [child_id(row_id, REPEAT, number) for row_id in ids_of(part)])
-    return part
+        table = with_ids(table, [child_id(row_id, REPEAT, number) for row_id in ids_of(table)])
+    return table
 
 
-def is_there(root: Root, ref: DatasetRef) -> bool:
-    """True if the data of a reference is where it should be."""
-    return root.exists(ref.uri, _STATE) and root.exists(ref.uri, _DATA)
-
-
-def _save(table: pa.Table, folder: Path, mark: str) -> None:
-    """Write a table as the files that ``datasets.load_from_disk`` opens.
-
-    ``Dataset.save_to_disk`` writes the same, but spends most of its time copying metadata in Python, which holds up every other
-    shard of the process.
-    """
+def _content(root: Root, folder: str, file: FileMark) -> bytes | pa.Buffer:
+    """Return the bytes of a file, which are what was written."""
     import pyarrow as pa
 
-    plain = table.replace_schema_metadata(None)
-    with pa.OSFile(str(folder / _DATA), "wb") as sink, pa.ipc.new_stream(sink, plain.schema) as writer:
-        writer.write_table(plain)
-    state = {"_data_files": [{"filename": _DATA}], "_fingerprint": mark, "_split": None, **_PLAIN_FORMAT}
-    (folder / _INFO).write_text(json.dumps({"description": "", "citation": "", "homepage": "", "license": ""}))
-    (folder / _STATE).write_text(json.dumps(state))
-
-
-def _read_files(root: Root, folder: str) -> pa.Table:
-    """Read the Arrow files of a dataset; again if another run is just putting the same one in its place."""
-    for tries_left in reversed(range(_READ_TRIES)):
-        try:
-            state = json.loads(root.read(folder, _STATE))
-            return concat([_read_stream(root, folder, entry["filename"]) for entry in state["_data_files"]])
-        except FileNotFoundError:
-            if not tries_left:
-                raise
-            time.sleep(_READ_PAUSE)
-    raise FileNotFoundError(folder)
-
-
-def _read_stream(root: Root, folder: str, file: str) -> pa.Table:
-    import pyarrow as pa
-
+    content = b""
     if root.is_remote:
-        return pa.ipc.open_stream(root.read(folder, file)).read_all()
-    with pa.memory_map(root.path(folder, file)) as mapped:
-        return pa.ipc.open_stream(mapped).read_all()
+        content = root.read(folder, file.name)
+    elif not os.path.isfile(path := root.path(folder, file.name)):
+        raise Damaged([Damage(folder, file, GONE)])
+    elif os.path.getsize(path):
+        with pa.memory_map(path) as mapped:
+            content = mapped.read_buffer()
+    if what := wrong_with(content, file):
+        raise Damaged([Damage(folder, file, what)])
+    return content

@@ -11,7 +11,7 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -26,6 +26,14 @@ _PART_ROWS = 5_000
 """Rows of a row group, and rows that are Python values at one time."""
 _FILE_BYTES = 500_000_000
 """Size of one file in an Arrow folder, about."""
+_INFO, _STATE = "dataset_info.json", "state.json"
+_NO_FORMAT: Mapping[str, Any] = {
+    "_format_columns": None,
+    "_format_kwargs": {},
+    "_format_type": None,
+    "_output_all_columns": False,
+    "_split": None,
+}
 
 
 def write_file(kind: Format, stream: IO[bytes], tables: Iterable[pa.Table], schema: pa.Schema, compress: bool) -> int:
@@ -40,25 +48,63 @@ def write_file(kind: Format, stream: IO[bytes], tables: Iterable[pa.Table], sche
     return counted.rows
 
 
-def write_folder(folder: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> int:
-    """Write tables of one schema as a folder that ``datasets.load_from_disk`` opens, and return the number of rows."""
-    import pyarrow as pa
-    from datasets import Dataset
+@dataclass(frozen=True, slots=True)
+class WrittenFolder:
+    """What was written into a folder."""
 
+    rows: int
+    names: tuple[str, ...]
+    """The files, in the order in which they may take the place of others: the last one names those that hold the rows."""
+
+
+def write_folder(folder: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> WrittenFolder:
+    """Write tables of one schema into an empty folder that ``datasets.load_from_disk`` then opens.
+
+    The names of the data files tell their content: they stand beside those of other rows until ``state.json`` is replaced.
+    """
     counted = _Counted(_even_parts(tables))
-    folder.mkdir(parents=True)
-    gathered = folder / "rows.tmp"
-    with pa.OSFile(str(gathered), "wb") as stream, pa.ipc.new_stream(stream, schema) as writer:
-        for table in counted:
-            writer.write_table(table)
-    with open(gathered, "rb") as content:
-        # datasets keeps what it computes under this name: it must be that of the rows, and of no others.
-        fingerprint = hashlib.file_digest(content, partial(hashlib.blake2b, digest_size=8)).hexdigest()
-    with pa.memory_map(str(gathered)) as mapped:
-        rows = pa.ipc.open_stream(mapped).read_all()
-        Dataset(rows, fingerprint=fingerprint).save_to_disk(folder, num_shards=1 + rows.nbytes // _FILE_BYTES)
-    gathered.unlink()
-    return counted.rows
+    parts = _write_arrow_files(folder, counted, schema)
+    # datasets keeps what it computes under this name: it must be that of the rows, and of no others.
+    mark = _content_of(parts)
+    names = [f"data-{mark}-{number:05d}-of-{len(parts):05d}.arrow" for number in range(len(parts))]
+    for part, name in zip(parts, names, strict=True):
+        part.rename(folder / name)
+    # Without features in it, which are those of the Arrow files, this is right for old and new rows alike.
+    _write_object(folder / _INFO, {"citation": "", "description": "", "homepage": "", "license": ""})
+    _write_object(folder / _STATE, {"_data_files": [{"filename": name} for name in names], "_fingerprint": mark, **_NO_FORMAT})
+    return WrittenFolder(counted.rows, (*names, _INFO, _STATE))
+
+
+def _write_arrow_files(folder: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> list[Path]:
+    """Write tables to one file after another, none much larger than it should be."""
+    import pyarrow as pa
+
+    files: list[Path] = []
+    rest = iter(tables)
+    while True:
+        files.append(folder / f"{len(files)}.part")
+        room = _FILE_BYTES
+        with pa.OSFile(str(files[-1]), "wb") as stream, pa.ipc.new_stream(stream, schema) as writer:
+            for table in rest:
+                writer.write_table(table)
+                room -= table.nbytes
+                if room <= 0:
+                    break
+            else:
+                return files
+
+
+def _content_of(files: Iterable[Path]) -> str:
+    """Return the hash of some files."""
+    hasher = hashlib.blake2b(digest_size=8)
+    for file in files:
+        with open(file, "rb") as content:
+            hasher.update(hashlib.file_digest(content, "blake2b").digest())
+    return hasher.hexdigest()
+
+
+def _write_object(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2, sort_keys=True), "utf-8")
 
 
 class _Counted:

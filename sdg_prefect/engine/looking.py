@@ -1,0 +1,201 @@
+"""The walk over a plan before the run: what the store holds, what the ledger answers, what is left to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sdg_prefect.engine.estimating import Estimator
+from sdg_prefect.engine.guess import Guess
+from sdg_prefect.engine.history import History
+from sdg_prefect.engine.options import RunOptions
+from sdg_prefect.engine.outlook import Outlook, StepOutlook
+from sdg_prefect.engine.rehearsal import Unasked, rehearse
+from sdg_prefect.frozen import digest
+from sdg_prefect.plan.plan import PipelinePlan, Plan, Step
+from sdg_prefect.plan.sharding import Sizes, cut
+from sdg_prefect.rows import child_id, concat, fingerprint, ids_of, with_ids
+from sdg_prefect.settings import settings
+from sdg_prefect.store.checkpoints import BrokenRecord, Checkpoint, checkpoint_folder, is_usable, read_record
+from sdg_prefect.store.ledger import ReadLedger, open_ledger
+from sdg_prefect.store.root import Root
+from sdg_prefect.store.shards import REPEAT, DatasetRef, read_shard
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_NOTHING = Guess()
+_SAMPLE = 200
+"""Rows whose prompts are written to count them where the ledger has nothing, and replies that averages are taken of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows at some point of the walk."""
+
+    ref: DatasetRef | None
+    """What they are; None where some depend on replies to come."""
+    table: pa.Table | None
+    """The rows that are known; None where they lie in the store."""
+    open_rows: Guess = _NOTHING
+    """How many depend on replies to come."""
+
+    @property
+    def rows(self) -> Guess:
+        """How many they are, all together."""
+        known = self.ref.rows if self.ref is not None else self.table.num_rows if self.table is not None else 0
+        return Guess.exactly(known) + self.open_rows
+
+    def load(self, root: Root) -> pa.Table | None:
+        """Return the rows that are known."""
+        return read_shard(root, self.ref) if self.table is None and self.ref is not None else self.table
+
+    def in_round(self, number: int) -> Piece:
+        """Return the same rows, as the input of one round of a repetition."""
+        ref = self.ref and self.ref.in_round(number)
+        if self.table is None:
+            return replace(self, ref=ref)
+        ids = [child_id(row_id, REPEAT, number) for row_id in ids_of(self.table)]
+        return replace(self, ref=ref, table=with_ids(self.table, ids))
+
+
+def look_ahead(plan: Plan, options: RunOptions) -> Outlook:
+    """Walk a plan through the store and the ledger without running anything or calling a model."""
+    from sdg_prefect.store.seeds import read_seeds
+
+    root = Root.at(options.storage or settings().storage)
+    seeds = read_seeds(str(options.input), options.limit)
+    sizes = Sizes(options.shard_size, len(plan.steps()))
+    outlook = Outlook(seeds.num_rows, sizes.of(seeds.num_rows))
+    history = History(root, plan.name)
+    look = _Look(
+        root, plan, sizes, outlook, history, Estimator(plan.endpoints, options.concurrency or settings().concurrency, history)
+    )
+    pieces = _pieces(seeds, outlook.shard_size)
+    for pipeline in plan.pipelines:
+        pieces = look.pipeline(pipeline, pieces)
+    return outlook
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    root: Root
+    plan: Plan
+    sizes: Sizes
+    outlook: Outlook
+    history: History
+    estimator: Estimator
+
+    def pipeline(self, plan: PipelinePlan, pieces: list[Piece]) -> list[Piece]:
+        made: list[Piece] = []
+        for number in range(plan.times):
+            given = pieces if plan.times == 1 else [piece.in_round(number) for piece in pieces]
+            for step in plan.steps:
+                given = self.pipeline(step, given) if isinstance(step, PipelinePlan) else self.step(step, given)
+            made += given
+        return made
+
+    def step(self, step: Step, pieces: list[Piece]) -> list[Piece]:
+        found = StepOutlook(step.name)
+        self.outlook.steps.append(found)
+        ledger = self._ledger(step)
+        unasked, made = Unasked(), list[Piece]()
+        for number in range(step.times):
+            given = pieces if step.times == 1 else [piece.in_round(number) for piece in pieces]
+            by_part: dict[int, list[Piece]] = {}
+            for group in [given] if step.scope == "all" else [[piece] for piece in given]:
+                parts, added = self._group(step, group, found, ledger)
+                unasked += added
+                for place, part in enumerate(parts):
+                    by_part.setdefault(place, []).append(part)
+            made += [piece for place in sorted(by_part) for piece in by_part[place]]
+        if found.shards_there < found.shards or not found.shards:
+            found.why = self.history.why_not(step)
+        if step.models:
+            replies = ledger.sample(_SAMPLE) if ledger is not None else []
+            notes = self.estimator.fill(found, step, unasked, replies)
+            self.outlook.notes += [note for note in notes if note not in self.outlook.notes]
+        return made
+
+    def _ledger(self, step: Step) -> ReadLedger | None:
+        is_there = bool(step.ledger_key) and self.root.exists("ledger", step.ledger_key)
+        return open_ledger(self.root, step.ledger_key) if is_there else None
+
+    def _group(
+        self, step: Step, group: list[Piece], found: StepOutlook, ledger: ReadLedger | None
+    ) -> tuple[list[Piece], Unasked]:
+        """Look at what one task run would do."""
+        refs = [piece.ref for piece in group if piece.ref is not None]
+        found.shards += 1
+        is_known = len(refs) == len(group)
+        checkpoint = _recorded(self.root, step, refs) if is_known else None
+        if checkpoint is not None:
+            found.shards_there += 1
+            return [Piece(ref, None) for ref in checkpoint.parts], Unasked()
+        rows = sum((piece.rows for piece in group), Guess())
+        found.rows += rows
+        tables = [table for piece in group if (table := piece.load(self.root)) is not None]
+        table = concat(tables) if tables else None
+        still_open = sum((piece.open_rows for piece in group), Guess())
+        if table is None or not _may_rehearse(step):
+            found.calls += rows.times(step.block.calls_per_row())
+            return [Piece(None, None, rows.times(self._yield(step)))], Unasked()
+        content = digest(tuple(ref.content for ref in refs)) if is_known else ""
+        return self._rehearse(step, table, content, still_open, found, ledger)
+
+    def _rehearse(
+        self, step: Step, table: pa.Table, content: str, still_open: Guess, found: StepOutlook, ledger: ReadLedger | None
+    ) -> tuple[list[Piece], Unasked]:
+        asks = bool(step.models)
+        # Without a ledger nothing can come out but the count of calls, for which some rows are enough.
+        shown = table.slice(0, _SAMPLE) if asks and ledger is None else table
+        done = rehearse(step, shown, content, self.plan.endpoints, ledger)
+        per_row = step.block.calls_per_row()
+        if done is None:
+            rows = Guess.exactly(table.num_rows) + still_open
+            found.calls += rows.times(per_row)
+            return [Piece(None, None, rows.times(self._yield(step)))], Unasked()
+        share = table.num_rows / max(1, shown.num_rows)
+        found.replayed += done.replayed
+        found.calls += Guess.exactly(round(done.unasked.calls * share)) + still_open.times(per_row)
+        open_rows = (Guess.exactly(round(done.rows_open * share)) + still_open).times(self._yield(step))
+        if open_rows.high == 0:
+            parts = list(done.parts)
+            if step.scope == "all":
+                parts = [part.slice(*piece) for part in parts for piece in cut(part.num_rows, self.sizes.of(part.num_rows))]
+            return [_known(part) for part in parts], done.unasked
+        return [Piece(None, concat(list(done.parts)), open_rows)], done.unasked
+
+    def _yield(self, step: Step) -> Guess:
+        """Guess how many rows one row gives."""
+        block = step.block
+        earlier = self.history.block(step.label)
+        likely = earlier["rows_out"] / earlier["rows_in"] if earlier else 1.0
+        if not block.makes_rows and not block.model_ids():
+            return Guess.exactly(1) if block.leaves_out == "nothing" else Guess(0, min(1.0, likely), 1)
+        return Guess(0, likely, None)
+
+
+def _may_rehearse(step: Step) -> bool:
+    """True for blocks of this package, which do nothing but what they say; a user's own may do anything."""
+    return not step.block.is_opaque and not step.block.source_key()
+
+
+def _pieces(table: pa.Table, size: int) -> list[Piece]:
+    return [_known(table.slice(start, length)) for start, length in cut(table.num_rows, size)]
+
+
+def _known(table: pa.Table) -> Piece:
+    columns = tuple(table.column_names[1:])
+    return Piece(DatasetRef(uri="", rows=table.num_rows, fingerprint=fingerprint(table), columns=columns), table)
+
+
+def _recorded(root: Root, step: Step, refs: Sequence[DatasetRef]) -> Checkpoint | None:
+    """Read the record of a checkpoint, if it is there and usable."""
+    folder = checkpoint_folder(step.key, step.checkpoint_key(tuple(ref.content for ref in refs)))
+    try:
+        checkpoint = read_record(root, folder)
+    except BrokenRecord:
+        return None
+    return checkpoint if checkpoint is not None and is_usable(root, checkpoint, "") else None

@@ -1,0 +1,113 @@
+"""The end of a run before its time: softly at first, at once when it is asked for again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from sdg_prefect.engine.walking import Walk
+from sdg_prefect.report.progress import Observer
+from sdg_prefect.settings import settings
+
+_PATIENCE = 10.0
+"""Seconds that Prefect gets to record the end."""
+
+
+class Phase(Enum):
+    """How far a run is, which decides what a stop has to wait for."""
+
+    PREPARING = 1
+    """Nothing was called yet."""
+    WALKING = 2
+    """Shards are on their way."""
+    WRITING = 3
+    """Everything is there, and the output is being written: a matter of moments, which a soft stop leaves alone."""
+    FINISHED = 4
+    """Only Prefect has to be told."""
+
+
+@dataclass
+class Stop:
+    """What a run does when it is asked to stop. Lives on its event loop."""
+
+    observer: Observer
+    keep: Callable[[], Awaitable[None]]
+    """Keeps the report of the run as far as it came."""
+    main: asyncio.Task[Any] | None = None
+    """Runs the flow."""
+    phase: Phase = Phase.PREPARING
+    walk: Walk | None = None
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    deadline: float | None = None
+    """When the one who waits for the run should go on without it, on the clock ``time.monotonic``."""
+    _ending: asyncio.Task[None] | None = None
+
+    @property
+    def is_ending(self) -> bool:
+        """True if the run ends as interrupted."""
+        return self._ending is not None
+
+    def ask(self) -> None:
+        """Stop softly: send nothing more, and wait a while for the calls in flight. When asked again, stop at once."""
+        if not self.asked.is_set():
+            self.asked.set()
+            self._softly()
+        else:
+            self.deadline = time.monotonic() + _PATIENCE
+            if self.phase is Phase.WALKING and self.walk is not None:
+                self.walk.give_up()
+            elif self._ending is None:
+                self._ending = asyncio.ensure_future(self._end())
+
+    def go_on(self, phase: Phase) -> None:
+        """Enter a phase.
+
+        Raises:
+            CancelledError: The run was asked to stop.
+        """
+        if self.is_ending:
+            raise asyncio.CancelledError("the run is stopping")
+        self.phase = phase
+
+    async def ended(self) -> None:
+        """Wait until the report of a stopped run is kept."""
+        if self._ending is not None:
+            await asyncio.shield(self._ending)
+
+    async def unless_asked(self, wait: Coroutine[Any, Any, None]) -> None:
+        """Wait for something that a run which is to stop does without."""
+        waiting, asked = asyncio.ensure_future(wait), asyncio.ensure_future(self.asked.wait())
+        done, left = await asyncio.wait({waiting, asked}, return_when=asyncio.FIRST_COMPLETED)
+        for task in left:
+            task.cancel()
+        if waiting in done:
+            waiting.result()
+
+    def _softly(self) -> None:
+        if self.phase is Phase.WRITING:
+            self.observer.say("stopping when the output is written; Ctrl-C again to stop at once")
+        elif self.phase is not Phase.FINISHED:
+            self._ending = asyncio.ensure_future(self._end())
+
+    async def _end(self) -> None:
+        if self.phase is Phase.WALKING and self.walk is not None:
+            await self._drain(self.walk)
+        elif self.main is not None:
+            self.main.cancel()
+        if self.phase is not Phase.FINISHED:
+            await self.keep()
+        self.deadline = time.monotonic() + _PATIENCE
+
+    async def _drain(self, walk: Walk) -> None:
+        gateway, seconds = walk.live.gateway, settings().drain_seconds
+        walk.stop()
+        calls = gateway.in_flight
+        wait = f": waiting up to {seconds:g} s for {calls:,} call{'s' * (calls != 1)} in flight" if calls else ""
+        self.observer.say(f"stopping{wait}; Ctrl-C again to stop at once")
+        await walk.drain(seconds)
+        if lost := gateway.in_flight:
+            self.observer.say(f"{lost:,} call{'s' * (lost != 1)} in flight given up; the next run asks again")
