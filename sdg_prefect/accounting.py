@@ -78,6 +78,27 @@ def account(
     return Accounted(_identified(parts, _own_ids(parents, type_name, makes_rows)), tuple(parents), counts)
 
 
+def check_chain(name: str, given: int, counts: Counts, made: int) -> None:
+    """Check that a block got every row that the one before gave, and gave every row that it counted.
+
+    With the law of each block this is the law of the run: no row is lost between two blocks either.
+
+    Args:
+        name: The name of the block, for messages.
+        given: Rows of the shards that it was to work on.
+        counts: What it counted.
+        made: Rows of the shards that it handed on.
+
+    Raises:
+        ConservationError: Rows were lost or invented between blocks.
+    """
+    if (given, made) != (counts.rows_in, counts.rows_out):
+        raise ConservationError(
+            f"block '{name}' was given {given} rows and counted {counts.rows_in}; it counted {counts.rows_out} rows that it "
+            f"gave and handed on {made}."
+        )
+
+
 def _parents(before: Sequence[str], parts: Sequence[pa.Table], name: str, log: Callable[[str], None]) -> list[str]:
     """Return for each output row the id of the input row that it is made of.
 

@@ -77,10 +77,6 @@ class InputError(FlowError):
 class EndpointError(SdgError):
     """The endpoint cannot serve this run at all: gone, wrong key, no quota, unknown model."""
 
-    def again(self) -> EndpointError:
-        """Return the same error anew, so that its trace does not grow with each call that it stops."""
-        return EndpointError(self.message, self.hint)
-
 
 class TransientError(SdgError):
     """Calls failed that may succeed later; what arrived is kept, and a retry asks only for the rest."""

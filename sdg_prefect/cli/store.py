@@ -15,8 +15,8 @@ from sdg_prefect.cli.console import plain, say
 from sdg_prefect.errors import FlowError, did_you_mean
 
 if TYPE_CHECKING:
-    from sdg_prefect.store.pruning import Pruning, Wanted
-    from sdg_prefect.store.survey import Survey
+    from sdg_prefect.store.housekeeping.pruning import Pruning, Wanted
+    from sdg_prefect.store.housekeeping.survey import Survey
 
 store = typer.Typer(help="What a store holds, and removing what is no longer wanted.")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -36,7 +36,7 @@ def runs(context: typer.Context, storage: opt.Storage = None, json_: Json = Fals
 def list_(context: typer.Context, storage: opt.Storage = None, json_: Json = False) -> None:
     """List the runs: what each did, what it cost, and the room that only it takes. The newest is last."""
     from sdg_prefect.cli.store_text import runs_text
-    from sdg_prefect.store.holdings import run_entries
+    from sdg_prefect.store.housekeeping.holdings import run_entries
 
     entries = run_entries(_survey(context, storage))
     if json_:
@@ -49,7 +49,7 @@ def list_(context: typer.Context, storage: opt.Storage = None, json_: Json = Fal
 def size(context: typer.Context, storage: opt.Storage = None, json_: Json = False) -> None:
     """Say what takes how much room, by block, and when it was last used."""
     from sdg_prefect.cli.store_text import sizes_text
-    from sdg_prefect.store.holdings import holdings, total
+    from sdg_prefect.store.housekeeping.holdings import holdings, total
 
     survey = _survey(context, storage)
     found = holdings(survey)
@@ -83,8 +83,8 @@ def prune(
 ) -> None:
     """Remove what is no longer wanted. What a run that is on may need stays, and so do completions without --ledger."""
     from sdg_prefect.cli.store_text import pruning_json, pruning_text
-    from sdg_prefect.store.paid import count_paid
-    from sdg_prefect.store.pruning import Wanted, choose, remove
+    from sdg_prefect.store.housekeeping.paid import count_paid
+    from sdg_prefect.store.housekeeping.pruning import Wanted, choose, remove
 
     if not (older_than or run or unreferenced or damaged):
         raise FlowError("nothing was said to be removed.", "Name it: --older-than 30d, --run RUN, --unreferenced or --damaged.")
@@ -118,7 +118,7 @@ def _say_end(pruning: Pruning, gone: Any) -> None:
 def verify(context: typer.Context, storage: opt.Storage = None, json_: Json = False) -> None:
     """Read everything and say what is damaged. Exits with 1 if something is."""
     from sdg_prefect.cli.store_text import findings_text
-    from sdg_prefect.store.verifying import verify as read_all
+    from sdg_prefect.store.housekeeping.verifying import verify as read_all
 
     survey = _survey(context, storage)
     verified = read_all(survey)
@@ -136,8 +136,8 @@ def _survey(context: typer.Context, storage: str | None) -> Survey:
         FlowError: There is none.
     """
     from sdg_prefect.settings import settings
+    from sdg_prefect.store.housekeeping.survey import Survey
     from sdg_prefect.store.root import Root
-    from sdg_prefect.store.survey import Survey
 
     root = Root.at(storage or context.obj or settings().storage)
     survey = Survey.of(root)
@@ -148,7 +148,7 @@ def _survey(context: typer.Context, storage: str | None) -> Survey:
 
 def _check_runs(survey: Survey, wanted: Wanted) -> None:
     """Refuse runs that are not there, or that are on."""
-    from sdg_prefect.store.guard import Guard
+    from sdg_prefect.store.housekeeping.guard import Guard
 
     living = Guard.of(survey.root).living if wanted.run_ids else {}
     for run_id in wanted.run_ids:

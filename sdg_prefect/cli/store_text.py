@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sdg_prefect.store.holdings import Holding, RunEntry
+    from sdg_prefect.store.housekeeping.holdings import Holding, RunEntry
+    from sdg_prefect.store.housekeeping.paid import Paid
+    from sdg_prefect.store.housekeeping.pruning import Pruning
+    from sdg_prefect.store.housekeeping.verifying import Verified
     from sdg_prefect.store.listing import StoredFile
-    from sdg_prefect.store.paid import Paid
-    from sdg_prefect.store.pruning import Pruning
-    from sdg_prefect.store.verifying import Verified
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
 
@@ -80,7 +80,7 @@ def _cost(entry: RunEntry) -> str:
 
 def sizes_text(found: Sequence[Holding]) -> str:
     """Write what takes how much room as a table, and the total."""
-    from sdg_prefect.store.holdings import PARTS, total
+    from sdg_prefect.store.housekeeping.holdings import PARTS, total
 
     rows: list[Sequence[str]] = [("", "files", "size", "last used", "")]
     for one in found:
@@ -94,7 +94,7 @@ def sizes_text(found: Sequence[Holding]) -> str:
 
 def pruning_text(pruning: Pruning, going: Paid, staying: Paid, uri: str) -> str:
     """Say what would go, and what stays though it was wanted."""
-    from sdg_prefect.store.holdings import PARTS
+    from sdg_prefect.store.housekeeping.holdings import PARTS
 
     lines = []
     if pruning.going:

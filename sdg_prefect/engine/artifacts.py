@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _SAMPLE_ROWS = 5
 _CELL = 300
+_LONGEST = 15.0
+"""Seconds that leaving an artifact may hold up the run."""
 
 
 async def show_plan(plan: Plan) -> None:
@@ -45,8 +48,9 @@ async def _quietly(create: Any, **content: Any) -> None:
     from sdg_prefect.engine.live import logger
 
     try:
-        await create(**content)
-    except SERVER_LOST as error:
+        async with asyncio.timeout(_LONGEST):
+            await create(**content)
+    except (*SERVER_LOST, TimeoutError) as error:
         logger.warning("an artifact could not be left with Prefect: %s", type(error).__name__)
 
 

@@ -14,9 +14,9 @@ from prefect.states import Crashed
 from sdg_prefect.engine.live import logger
 from sdg_prefect.engine.marking import UNFINISHED, mark
 from sdg_prefect.report.run_report import RunReport
-from sdg_prefect.store.leases import sweep_leases
-from sdg_prefect.store.presence import Heartbeat, Presence, forget, is_alive, presences
 from sdg_prefect.store.root import Root
+from sdg_prefect.store.sharing.leases import sweep_leases
+from sdg_prefect.store.sharing.presence import Heartbeat, Presence, forget, is_alive, presences
 
 _LONGEST = 60.0
 """Seconds that the marking may take in all, beside the run."""

@@ -22,6 +22,8 @@ T = TypeVar("T")
 SERVER_LOST = (httpx.TransportError, PrefectHTTPStatusError)
 """What Prefect's client raises when its server is gone or broken."""
 
+_STOPPED = "Stopped. What was received is kept; the same command goes on from here."
+
 
 async def as_flow(
     name: str,
@@ -51,14 +53,10 @@ async def as_flow(
             flow_run_ids.append(str(context.flow_run.id))
         try:
             outcome.append(await body())
-        except SdgError as error:
-            # Handed to Prefect as a state, not as an exception: its log gets the message, not a trace.
+        except (SdgError, asyncio.CancelledError) as error:
+            # Handed to Prefect as a state, not as an exception: its log gets the message, not a trace, and a stop is no crash.
             failure = error
-            return Failed(message=str(error))
-        except asyncio.CancelledError as error:
-            # As an exception it would show as a crash.
-            failure = error
-            return Cancelled(message="Stopped. The same command goes on from here.")
+            return Failed(message=str(error)) if isinstance(error, SdgError) else Cancelled(message=_STOPPED)
         return None
 
     # Without a storage of its own each flow asks the server for the default one, though nothing is kept in it.

@@ -22,9 +22,9 @@ from sdg_prefect.plan.sharding import Sizes
 from sdg_prefect.report.progress import Observer
 from sdg_prefect.rows import ROW_ID
 from sdg_prefect.store.checkpoints import Reject
-from sdg_prefect.store.claims import Claims, Unclaimed
-from sdg_prefect.store.ledger import BlockLedger, ShardLedger
+from sdg_prefect.store.ledger.completions import BlockLedger, ShardLedger
 from sdg_prefect.store.root import Root
+from sdg_prefect.store.sharing.claims import Claims, Unclaimed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,6 +72,10 @@ class PaidLedger:
         self._ledger = ledger
         self._paid: set[str] = set()
         self._outdated: set[str] = set()
+
+    def open(self) -> None:
+        """Read what earlier runs left for the shard, in a thread."""
+        self._ledger.open()
 
     def ask_again(self, key: str) -> None:
         """Pass over a completion that an earlier run paid for."""

@@ -18,7 +18,8 @@ from sdg_prefect.plan.sharding import Sizes, cut
 from sdg_prefect.rows import child_id, concat, fingerprint, ids_of, with_ids
 from sdg_prefect.settings import settings
 from sdg_prefect.store.checkpoints import BrokenRecord, Checkpoint, checkpoint_folder, is_usable, read_record
-from sdg_prefect.store.ledger import ReadLedger, open_ledger
+from sdg_prefect.store.integrity import Damaged
+from sdg_prefect.store.ledger.completions import ReadLedger, open_ledger
 from sdg_prefect.store.root import Root
 from sdg_prefect.store.shards import REPEAT, DatasetRef, read_shard
 
@@ -135,14 +136,21 @@ class _Look:
             return [Piece(ref, None) for ref in checkpoint.parts], Unasked()
         rows = sum((piece.rows for piece in group), Guess())
         found.rows += rows
-        tables = [table for piece in group if (table := piece.load(self.root)) is not None]
-        table = concat(tables) if tables else None
+        table = self._load(group)
         still_open = sum((piece.open_rows for piece in group), Guess())
         if table is None or not _may_rehearse(step):
             found.calls += rows.times(step.block.calls_per_row())
             return [Piece(None, None, rows.times(self._yield(step)))], Unasked()
         content = digest(tuple(ref.content for ref in refs)) if is_known else ""
         return self._rehearse(step, table, content, still_open, found, ledger)
+
+    def _load(self, group: list[Piece]) -> pa.Table | None:
+        """Return the rows that are known; none where their data is damaged, which a run mends and a plan leaves alone."""
+        try:
+            tables = [table for piece in group if (table := piece.load(self.root)) is not None]
+        except Damaged:
+            return None
+        return concat(tables) if tables else None
 
     def _rehearse(
         self, step: Step, table: pa.Table, content: str, still_open: Guess, found: StepOutlook, ledger: ReadLedger | None

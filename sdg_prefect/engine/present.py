@@ -11,8 +11,8 @@ from prefect.settings import PREFECT_API_URL
 from sdg_prefect.engine.crashed import dead_runs_marked
 from sdg_prefect.engine.server import status
 from sdg_prefect.settings import settings
-from sdg_prefect.store.presence import Heartbeat
 from sdg_prefect.store.root import Root
+from sdg_prefect.store.sharing.presence import Heartbeat
 
 
 @asynccontextmanager

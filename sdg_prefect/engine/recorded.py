@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 
 from prefect.client.orchestration import get_client
@@ -37,7 +36,6 @@ async def wait_until_recorded(flow_run_ids: Sequence[str], task_runs: int) -> No
     """
     if not flow_run_ids or not task_runs:
         return
-    deadline = time.monotonic() + _LONGEST
     flows = FlowRunFilter(id=FlowRunFilterId(any_=list(flow_run_ids)))
     # A subflow stands as a task run in its parent, which is not one of ours to count.
     ended = TaskRunFilter(
@@ -45,17 +43,15 @@ async def wait_until_recorded(flow_run_ids: Sequence[str], task_runs: int) -> No
     )
     seen = -1
     try:
-        async with get_client() as client:
-            while time.monotonic() < deadline:
+        async with asyncio.timeout(_LONGEST), get_client() as client:
+            while seen < task_runs:
                 reply = await client._client.post(
                     "/task_runs/count",
                     json={"flow_runs": flows.model_dump(mode="json"), "task_runs": ended.model_dump(mode="json")},
                 )
                 seen = int(reply.json())
-                if seen >= task_runs:
-                    return
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(_PAUSE if seen < task_runs else 0)
+    except TimeoutError:
+        logger.warning("Prefect's server has recorded %s of %s task runs so far", max(seen, 0), task_runs)
     except SERVER_LOST as error:
         logger.debug("not waiting for Prefect's server: %s", type(error).__name__)
-        return
-    logger.warning("Prefect's server has recorded %s of %s task runs so far", seen, task_runs)

@@ -14,7 +14,7 @@ from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.plan.plan import Step
 from sdg_prefect.rows import ROW_ID
-from sdg_prefect.store.ledger import ReadLedger
+from sdg_prefect.store.ledger.completions import ReadLedger
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -34,12 +34,12 @@ from sdg_prefect.report.run_report import BlockTally, RunReport
 from sdg_prefect.rows import fingerprint, with_rows
 from sdg_prefect.settings import settings
 from sdg_prefect.store.checkpoints import keep_seeds
-from sdg_prefect.store.claims import Unclaimed, open_claims
 from sdg_prefect.store.integrity import telling
 from sdg_prefect.store.output import unified_schema, write_output
 from sdg_prefect.store.root import Root
 from sdg_prefect.store.runs import write_rejects, write_report, write_uses
 from sdg_prefect.store.shards import read_shards
+from sdg_prefect.store.sharing.claims import Unclaimed, open_claims
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -151,7 +151,7 @@ class Run:
             failure = as_store_error(error)
             failure.report = await self._end(walk, "failed", str(failure))
             await show_report(failure.report)
-            raise failure from error
+            raise failure from error.__cause__ if failure is error else error
         except asyncio.CancelledError:
             if not self.stop.is_ending:
                 await self._end(walk, "interrupted")

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from prefect import Task
 from prefect.utilities.annotations import opaque, quote
 
+from sdg_prefect.accounting import check_chain
 from sdg_prefect.engine.claiming import Claiming
 from sdg_prefect.engine.flows import as_flow
 from sdg_prefect.engine.live import Live, ShardContext
@@ -143,6 +144,8 @@ class Walk:
         """Run a block once: on one shard, or for a global block on all."""
         try:
             checkpoint = await self._checkpoint(step, shards)
+            given, made_rows = (sum(ref.rows for ref in refs) for refs in ((one.ref for one in shards), checkpoint.parts))
+            check_chain(step.name, given, checkpoint.counts, made_rows)
         except SdgError as error:
             self._fail(error)
             raise

@@ -46,4 +46,3 @@ def work(
     checkpoint = write_checkpoint(live.root, folder, parts, counts, rejects, live.run_id, time.perf_counter() - started)
     context.seal()
     return checkpoint
-

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sdg_prefect.frozen import digest
@@ -67,8 +67,8 @@ class Completion:
 
     def to_record(self) -> dict[str, Any]:
         """Return the JSON-like record that the ledger keeps."""
-        record = asdict(self)
-        del record["replayed"]
+        record = {name: getattr(self, name) for name in _RECORDED}
+        record["choices"] = [{name: getattr(choice, name) for name in _OF_A_CHOICE} for choice in self.choices]
         return record
 
     @classmethod
@@ -77,6 +77,10 @@ class Completion:
         choices = tuple(Choice(**choice) for choice in record["choices"])
         mine = {each.name: record[each.name] for each in fields(cls) if each.name in record}
         return cls(**{**mine, "choices": choices, "replayed": record.get("replayed", True)})
+
+
+_RECORDED = tuple(each.name for each in fields(Completion) if each.name != "replayed")
+_OF_A_CHOICE = tuple(each.name for each in fields(Choice))
 
 
 @dataclass(frozen=True, slots=True)

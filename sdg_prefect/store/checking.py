@@ -49,7 +49,12 @@ def _remote_obstacle(root: Root) -> tuple[str, str] | None:
         failure = explain(error)
         if failure is None:
             raise
-        if isinstance(error, OSError) and error.errno in _MAY_PASS:
+        if may_pass(error):
             return None
         return f"cannot be the store: {failure[0]}.", failure[1]
     return None
+
+
+def may_pass(error: Exception) -> bool:
+    """True if S3 answered that it cannot answer now, which says nothing about what comes later."""
+    return isinstance(error, OSError) and error.errno in _MAY_PASS

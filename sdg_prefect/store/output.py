@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from sdg_prefect.errors import FlowError, Problem, StoreError
 from sdg_prefect.rows import ROW_ID
+from sdg_prefect.store.checking import may_pass
 from sdg_prefect.store.columns import conformed, unified_schema
 from sdg_prefect.store.formats import WRITABLE, Format, extension, is_compressed, output_format_of
 from sdg_prefect.store.hub import PREFIX
-from sdg_prefect.store.places import S3, RemoteDisk, explain, nearest_folder, open_disk
+from sdg_prefect.store.places import S3, RemoteDisk, explain, nearest_folder
 from sdg_prefect.store.replacing import folder_beside, put_files, replacing_file
 from sdg_prefect.store.root import is_remote, open_filesystem
 from sdg_prefect.store.writers import write_file, write_folder
@@ -113,7 +114,7 @@ def _remote_obstacle(target: str, kind: Format) -> tuple[str, str] | None:
     if not bucket or not key.strip("/"):
         return "names no object in a bucket.", "Write s3://bucket/path/out.jsonl."
     try:
-        disk = open_disk(target)
+        disk = RemoteDisk(open_filesystem(target, is_patient=False)[0])
         if not disk.kind(S3 + bucket):
             return f"there is no bucket '{bucket}'.", ""
         if kind is Format.ARROW_FOLDER and any(not _is_ours(name) for name in disk.names(target.rstrip("/"))):
@@ -125,6 +126,8 @@ def _remote_obstacle(target: str, kind: Format) -> tuple[str, str] | None:
         failure = explain(error)
         if failure is None:
             raise
+        if may_pass(error):
+            return None
         reason, hint = failure
         return f"cannot be written: {reason}.", hint
     return None

@@ -43,16 +43,17 @@ def open_filesystem(uri: str, *, is_patient: bool = True) -> tuple[AbstractFileS
 
     filesystem, path = fsspec.core.url_to_fs(uri, **(_s3_options(is_patient) if uri.startswith("s3://") else {}))
     if not is_patient and is_remote(uri):
-        filesystem.retries = 1
+        filesystem.retries = 3
     return filesystem, str(path)
 
 
 def _s3_options(is_patient: bool) -> dict[str, Any]:
     import fsspec
 
-    attempts = int(os.environ.get("AWS_MAX_ATTEMPTS") or _ATTEMPTS) if is_patient else 2
     # botocore's other modes let all requests of a client share one allowance of retries: many calls at once would use it up.
-    retries = {"mode": os.environ.get("AWS_RETRY_MODE") or "legacy", "total_max_attempts": attempts}
+    retries: dict[str, Any] = {"mode": os.environ.get("AWS_RETRY_MODE") or "legacy"}
+    if not is_patient or not os.environ.get("AWS_MAX_ATTEMPTS"):
+        retries["total_max_attempts"] = _ATTEMPTS if is_patient else 2
     configured = fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
     options: dict[str, Any] = {"use_listings_cache": False, "config_kwargs": {"retries": retries, **configured}}
     if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):

@@ -36,9 +36,9 @@ from sdg_prefect.models.gateway import Gateway, Ledger
 from sdg_prefect.rows import with_ids
 from sdg_prefect.settings import Settings
 from sdg_prefect.store.checkpoints import checkpoint_folder, write_checkpoint
-from sdg_prefect.store.ledger import BlockLedger
+from sdg_prefect.store.ledger.completions import BlockLedger
+from sdg_prefect.store.ledger.segments import SegmentPath, encode_index, encode_line, scan
 from sdg_prefect.store.root import Root
-from sdg_prefect.store.segments import SegmentPath, encode_index, encode_line, scan
 
 RUN = "20260101-000000-aaaaaa"
 SHARD_ROWS = 250
@@ -111,6 +111,8 @@ async def complete_all(kind: str, folder: Path, calls: int, endpoint: Endpoint, 
         async with slots:
             kept = block.shard(f"content-{shard}")
             ledger: Ledger = MemoryLedger() if kind == "in memory" else kept
+            if ledger is kept:
+                await asyncio.to_thread(kept.open)
             answers = await gateway.complete(requests_of(shard, SHARD_ROWS), ledger, lambda _: None)
             if kind == "ledger and checkpoints":
                 await asyncio.to_thread(write_rows, root, shard, answers)

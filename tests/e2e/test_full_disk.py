@@ -32,9 +32,12 @@ def small(project: Project) -> Iterator[Path]:
     folder = project.folder / "small"
     folder.mkdir()
     mount = shutil.which("mount")
-    if mount is None or subprocess.run(
-        [mount, "-t", "tmpfs", "-o", f"size={SPACE}", "tmpfs", str(folder)], capture_output=True, check=False
-    ).returncode:
+    if (
+        mount is None
+        or subprocess.run(
+            [mount, "-t", "tmpfs", "-o", f"size={SPACE}", "tmpfs", str(folder)], capture_output=True, check=False
+        ).returncode
+    ):
         pytest.skip("a disk of its own needs the right to mount one")
     try:
         yield folder
@@ -62,7 +65,9 @@ def assert_says_what_to_do(ran: Ran) -> None:
     assert "free some space; the same command goes on" in said
 
 
-def test_a_full_store_ends_the_run_which_goes_on_when_there_is_space(project: Project, model: SimulatedModel, small: Path) -> None:
+def test_a_full_store_ends_the_run_which_goes_on_when_there_is_space(
+    project: Project, model: SimulatedModel, small: Path
+) -> None:
     project.seeds(ROWS)
     model.change(latency=0.3)
     run = project.start(model.url, *WORDS)

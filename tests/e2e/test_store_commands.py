@@ -17,9 +17,9 @@ from sdg_prefect import generate
 from sdg_prefect.cli.app import app
 from sdg_prefect.errors import RejectedRows
 from sdg_prefect.simulator import SimulatedModel
-from sdg_prefect.store.holdings import holdings, run_entries, total
+from sdg_prefect.store.housekeeping.holdings import holdings, run_entries, total
+from sdg_prefect.store.housekeeping.survey import Survey
 from sdg_prefect.store.root import Root
-from sdg_prefect.store.survey import Survey
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Project, Row

@@ -15,10 +15,10 @@ from sdg_prefect.counts import Counts
 from sdg_prefect.frozen import canonical
 from sdg_prefect.rows import with_ids
 from sdg_prefect.store.checkpoints import RECORD, checkpoint_folder, sealed, write_checkpoint
-from sdg_prefect.store.presence import Heartbeat
+from sdg_prefect.store.ledger.segments import encode_index, encode_line, scan
 from sdg_prefect.store.root import Root
 from sdg_prefect.store.runs import write_report, write_uses
-from sdg_prefect.store.segments import encode_index, encode_line, scan
+from sdg_prefect.store.sharing.presence import Heartbeat
 
 DAY = 86400.0
 

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from sdg_prefect.store.ledger import BlockLedger, ShardLedger
+from sdg_prefect.store.ledger.completions import BlockLedger, ShardLedger
+from sdg_prefect.store.ledger.files import files_of
 from sdg_prefect.store.root import Root
-from sdg_prefect.store.segments_files import files_of
 
 FIRST, SECOND, THIRD = (f"20260101-00000{number}-aaaaaa" for number in (1, 2, 3))
 

@@ -13,18 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from sdg_prefect.store.claims import Claims, Locks, open_claims
-from sdg_prefect.store.leases import Leases, sweep_leases
-from sdg_prefect.store.presence import Heartbeat, presences
 from sdg_prefect.store.root import Root
+from sdg_prefect.store.sharing.claims import Claims, Locks, open_claims
+from sdg_prefect.store.sharing.leases import Leases, sweep_leases
+from sdg_prefect.store.sharing.presence import Heartbeat, presences
 
 pytestmark = pytest.mark.anyio
 
 RUN = """\
 import asyncio
 import sys
-from sdg_prefect.store.claims import open_claims
-from sdg_prefect.store.presence import Heartbeat
+from sdg_prefect.store.sharing.claims import open_claims
+from sdg_prefect.store.sharing.presence import Heartbeat
 from sdg_prefect.store.root import Root
 
 async def main():

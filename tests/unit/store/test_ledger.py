@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from sdg_prefect.store.ledger import BlockLedger, open_ledger
+from sdg_prefect.store.ledger.completions import BlockLedger, open_ledger
+from sdg_prefect.store.ledger.files import files_of
+from sdg_prefect.store.ledger.segments import encode_index, encode_line, scan
 from sdg_prefect.store.root import Root
-from sdg_prefect.store.segments import encode_index, encode_line, scan
-from sdg_prefect.store.segments_files import files_of
 from tests.unit.store.ledgers import FIRST, SECOND, THIRD, files, find_all, keep_all, numbered, on, read, write
 
 ROOT = Path(__file__).parents[3]
@@ -77,6 +77,20 @@ def test_a_completion_for_the_same_rows_comes_before_a_later_one_for_others(plac
     write(place, FIRST, "c", {"k": {"text": "same rows"}})
     write(place, SECOND, "d", {"k": {"text": "others"}})
     assert read(place, "c", ["k"]) == [{"text": "same rows"}]
+
+
+def test_a_shard_that_was_opened_beforehand_is_not_read_again(place: str, asked: list[str]) -> None:
+    write(place, FIRST, "c", numbered(5))
+    asked.clear()
+
+    async def work(ledger: BlockLedger) -> None:
+        shard = ledger.shard("c")
+        await asyncio.to_thread(shard.open)
+        await asyncio.to_thread(shard.open)
+        assert await find_all(shard, numbered(5)) == list(numbered(5).values())
+
+    on(place, SECOND, work)
+    assert len(asked) == 2
 
 
 def test_what_another_run_wrote_for_the_same_rows_is_seen_when_the_shard_is_opened(place: str) -> None:
@@ -157,7 +171,7 @@ def test_a_sample_is_taken_evenly_from_the_latest_shards(place: str) -> None:
 def test_two_processes_write_and_read_one_shard_at_once(place: str) -> None:
     code = """
 import asyncio, sys
-from sdg_prefect.store.ledger import BlockLedger
+from sdg_prefect.store.ledger.completions import BlockLedger
 from sdg_prefect.store.root import Root
 
 async def main(place, run_id):

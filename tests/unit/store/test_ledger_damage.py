@@ -10,10 +10,10 @@ import pytest
 import s3fs
 
 from sdg_prefect.errors import StoreError
-from sdg_prefect.store.ledger import BlockLedger, open_ledger
+from sdg_prefect.store.ledger.completions import BlockLedger, open_ledger
+from sdg_prefect.store.ledger.files import files_of
+from sdg_prefect.store.ledger.segments import SegmentPath, decode_index, encode_index, encode_line, scan
 from sdg_prefect.store.root import Root
-from sdg_prefect.store.segments import SegmentPath, decode_index, encode_index, encode_line, scan
-from sdg_prefect.store.segments_files import files_of
 from tests.unit.store.ledgers import FIRST, SECOND, THIRD, files, find_all, numbered, on, read, write
 
 ROOT = Path(__file__).parents[3]
@@ -150,7 +150,7 @@ def test_damage_that_is_only_looked_at_is_left_alone(place: str) -> None:
 FULL = """
 import asyncio, os, resource, sys
 from sdg_prefect.errors import StoreError
-from sdg_prefect.store.ledger import BlockLedger
+from sdg_prefect.store.ledger.completions import BlockLedger
 from sdg_prefect.store.root import Root
 
 if sys.argv[2] == "no way back":

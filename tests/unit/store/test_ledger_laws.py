@@ -7,10 +7,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sdg_prefect.store.ledger import BlockLedger, ShardLedger, open_ledger
+from sdg_prefect.store.ledger.completions import BlockLedger, ShardLedger, open_ledger
+from sdg_prefect.store.ledger.segments import decode_index as decoded
+from sdg_prefect.store.ledger.segments import decode_line, encode_index, encode_line, hash_of, scan
 from sdg_prefect.store.root import Root
-from sdg_prefect.store.segments import decode_index as decoded
-from sdg_prefect.store.segments import decode_line, encode_index, encode_line, hash_of, scan
 
 KEYS = st.text(st.characters(), max_size=8)
 VALUES = st.recursive(

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from sdg_prefect.store.presence import Heartbeat, Presence, forget, is_alive, presences, read_presence
-from sdg_prefect.store.process import Process
 from sdg_prefect.store.root import Root
+from sdg_prefect.store.sharing.presence import Heartbeat, Presence, forget, is_alive, presences, read_presence
+from sdg_prefect.store.sharing.process import Process
 
 RUN = """\
 import sys
-from sdg_prefect.store.presence import Heartbeat
+from sdg_prefect.store.sharing.presence import Heartbeat
 from sdg_prefect.store.root import Root
 heartbeat = Heartbeat(Root.at(sys.argv[1]), "other", "flow", "http://server/api", "", ["one"])
 heartbeat.begin()

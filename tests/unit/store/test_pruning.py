@@ -10,10 +10,10 @@ import pytest
 
 from sdg_prefect.errors import StoreError
 from sdg_prefect.store.checkpoints import RECORD
-from sdg_prefect.store.paid import Paid, count_paid
-from sdg_prefect.store.pruning import LOCKS, Pruning, Wanted, choose, remove
-from sdg_prefect.store.survey import Survey
-from sdg_prefect.store.verifying import verify
+from sdg_prefect.store.housekeeping.paid import Paid, count_paid
+from sdg_prefect.store.housekeeping.pruning import LOCKS, Pruning, Wanted, choose, remove
+from sdg_prefect.store.housekeeping.survey import Survey
+from sdg_prefect.store.housekeeping.verifying import verify
 from tests.unit.store.housekeeping import DAY, Made
 
 OLD, NEW = "20260101-000000-aaaaaa", "20260201-000000-bbbbbb"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sdg_prefect.store.checkpoints import RECORD
-from sdg_prefect.store.survey import Survey
-from sdg_prefect.store.verifying import Finding, verify
+from sdg_prefect.store.housekeeping.survey import Survey
+from sdg_prefect.store.housekeeping.verifying import Finding, verify
 from tests.unit.store.housekeeping import Made
 
 

@@ -10,12 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.store.checkpoints import RECORD, BrokenRecord
-from sdg_prefect.store.guard import Guard
+from sdg_prefect.store.housekeeping.guard import Guard
+from sdg_prefect.store.housekeeping.records import RECORDED, for_each, read_one
+from sdg_prefect.store.housekeeping.survey import Survey
 from sdg_prefect.store.integrity import DAMAGED, find_damage
+from sdg_prefect.store.ledger.segments import INDEX, SEGMENT, decode_index, scan
 from sdg_prefect.store.listing import StoredFile
-from sdg_prefect.store.records import RECORDED, for_each, read_one
-from sdg_prefect.store.segments import INDEX, SEGMENT, decode_index, scan
-from sdg_prefect.store.survey import Survey
 
 if TYPE_CHECKING:
     from sdg_prefect.store.root import Root

@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sdg_prefect.store.ledger.segments import SEGMENT
 from sdg_prefect.store.listing import StoredFile, read_files
-from sdg_prefect.store.segments import SEGMENT
 
 if TYPE_CHECKING:
     from sdg_prefect.store.root import Root

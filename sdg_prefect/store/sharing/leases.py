@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.errors import StoreError
-from sdg_prefect.store.presence import Heartbeat, is_alive, presences, read_presence
+from sdg_prefect.store.sharing.presence import Heartbeat, is_alive, presences, read_presence
 
 if TYPE_CHECKING:
     from sdg_prefect.store.root import Root

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sdg_prefect.store.segments import Segment, decode_line
-from sdg_prefect.store.segments_files import Span
-from sdg_prefect.store.segments_sorted import Places
-from sdg_prefect.store.segments_stored import Segments
+from sdg_prefect.store.ledger.files import Span
+from sdg_prefect.store.ledger.places import Places
+from sdg_prefect.store.ledger.segments import Segment, decode_line
+from sdg_prefect.store.ledger.stored import Segments
 
 Record = dict[str, Any]
 

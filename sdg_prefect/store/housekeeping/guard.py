@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sdg_prefect.store.presence import is_alive, presences
-from sdg_prefect.store.uses import Uses, read_uses_of
+from sdg_prefect.store.housekeeping.uses import Uses, read_uses_of
+from sdg_prefect.store.sharing.presence import is_alive, presences
 
 if TYPE_CHECKING:
     from sdg_prefect.store.root import Root

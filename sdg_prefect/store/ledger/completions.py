@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from sdg_prefect.errors import StoreError
+from sdg_prefect.store.ledger.found import Everywhere, Held, Record
+from sdg_prefect.store.ledger.segments import Segment, decode_line, encode_line
+from sdg_prefect.store.ledger.stored import Segments
+from sdg_prefect.store.ledger.written import Writer, open_writer
 from sdg_prefect.store.root import Root
-from sdg_prefect.store.segments import Segment, decode_line, encode_line
-from sdg_prefect.store.segments_found import Everywhere, Held, Record
-from sdg_prefect.store.segments_stored import Segments
-from sdg_prefect.store.segments_written import Writer, open_writer
 
 logger = logging.getLogger("sdg_prefect.run")
 
@@ -140,6 +140,11 @@ class ShardLedger:
         self._reading = _Once(self._read_now)
         self._writer: Writer | None = None
         self._guard = threading.Lock()
+
+    def open(self) -> None:
+        """Read what earlier runs left for these rows, in a thread. Else ``find`` does, and all that ask wait for it."""
+        if self._held is None:
+            self._held = self._read_now()
 
     async def find(self, key: str) -> Record | None:
         """Return the record of a completion, if it was ever received."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sdg_prefect.store.process import Process
+from sdg_prefect.store.sharing.process import Process
 
 if TYPE_CHECKING:
     from sdg_prefect.store.root import Root

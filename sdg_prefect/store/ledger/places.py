@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sdg_prefect.store.segments import Segment, SegmentPath, hash_of
-from sdg_prefect.store.segments_files import Span
+from sdg_prefect.store.ledger.files import Span
+from sdg_prefect.store.ledger.segments import Segment, SegmentPath, hash_of
 
 _PLACE = np.dtype([("segment", "<u4"), ("start", "<u8"), ("length", "<u4")])
 _JOIN = 4

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Protocol
 
 from sdg_prefect.errors import StoreError
+from sdg_prefect.store.ledger.files import failing_plainly, files_of, mark_as_written
+from sdg_prefect.store.ledger.segments import SEGMENT, Segment, SegmentPath, encode_index, scan
+from sdg_prefect.store.ledger.stored import rewritten
 from sdg_prefect.store.root import Root
-from sdg_prefect.store.segments import SEGMENT, Segment, SegmentPath, encode_index, scan
-from sdg_prefect.store.segments_files import failing_plainly, files_of, mark_as_written
-from sdg_prefect.store.segments_stored import rewritten
 
 _PIECE_LINES = 64
 """Completions that one S3 object holds at most, before its shard is done."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from sdg_prefect.store.housekeeping.uses import Uses, read_uses_of
 from sdg_prefect.store.listing import StoredFile, list_files
-from sdg_prefect.store.uses import Uses, read_uses_of
 
 if TYPE_CHECKING:
     from sdg_prefect.store.root import Root

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
-    from sdg_prefect.store.presence import Heartbeat
     from sdg_prefect.store.root import Root
+    from sdg_prefect.store.sharing.presence import Heartbeat
 
 logger = logging.getLogger("sdg_prefect.run")
 
@@ -51,7 +51,7 @@ def open_claims(root: Root, heartbeat: Heartbeat) -> Claims:
         heartbeat: The presence of the run, by which others see whether its claims still count.
     """
     if root.uri.startswith("s3://"):
-        from sdg_prefect.store.leases import Leases
+        from sdg_prefect.store.sharing.leases import Leases
 
         return Leases(root, heartbeat)
     if root.is_remote or sys.platform == "win32":

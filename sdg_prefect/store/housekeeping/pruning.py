@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from sdg_prefect.errors import StoreError
 from sdg_prefect.store.checkpoints import RECORD, BrokenRecord, Checkpoint
-from sdg_prefect.store.guard import Guard
+from sdg_prefect.store.housekeeping.guard import Guard
+from sdg_prefect.store.housekeeping.records import RECORDED, read_records
+from sdg_prefect.store.housekeeping.survey import Survey
 from sdg_prefect.store.listing import StoredFile
-from sdg_prefect.store.records import RECORDED, read_records
 from sdg_prefect.store.runs import USES_FILE
-from sdg_prefect.store.survey import Survey
 
 if TYPE_CHECKING:
     from sdg_prefect.store.root import Root

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sdg_prefect.errors import StoreError
+from sdg_prefect.store.ledger.files import Files, Span, files_of
+from sdg_prefect.store.ledger.segments import INDEX, SEGMENT, Segment, SegmentPath, decode_index, encode_index, scan
 from sdg_prefect.store.root import Root
-from sdg_prefect.store.segments import INDEX, SEGMENT, Segment, SegmentPath, decode_index, encode_index, scan
-from sdg_prefect.store.segments_files import Files, Span, files_of
 
 logger = logging.getLogger("sdg_prefect.run")
 

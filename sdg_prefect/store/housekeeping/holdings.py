@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sdg_prefect.store.guard import Guard
+from sdg_prefect.store.housekeeping.guard import Guard
+from sdg_prefect.store.housekeeping.survey import Survey
 from sdg_prefect.store.runs import read_reports
-from sdg_prefect.store.survey import Survey
 
 PARTS = {
     "checkpoints": "finished shards",

@@ -1,0 +1,1 @@
+"""What lies in a store, what may go, and what is damaged."""

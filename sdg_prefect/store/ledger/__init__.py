@@ -1,0 +1,1 @@
+"""Every completion that was paid for, kept before it is parsed."""
