@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import fsspec
 
@@ -122,13 +123,14 @@ class Place:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, folder: Path, model: SimulatedModel, s3: FaultyS3 | None = None, bucket: str = "kills") -> Place:
+    def make(cls, folder: Path, model: SimulatedModel, s3: FaultyS3 | None = None, bucket: str = "") -> Place:
         """Write the project, and run it once without disturbance."""
         project = Project(folder)
         project.write("flow.yaml", FLOW)
         project.write("ask.yaml", ASK)
         project.write("reply.yaml", REPLY)
         project.seeds(seeds())
+        bucket = bucket or f"kills-{uuid4().hex}"
         place = cls(project, model, s3, bucket, environment=s3.environment if s3 else {})
         if s3 is not None:
             s3.client.mkdir(bucket)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import s3fs
 import yaml
-from moto.server import ThreadedMotoServer
 
 from sdg_prefect import generate
 from sdg_prefect.settings import settings
 from sdg_prefect.simulator import SimulatedModel
+from tests.e2e.conftest import another_client
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -71,36 +68,11 @@ def test_each_model_of_the_example_is_called_where_its_file_says(
         assert set(other.stats()["by_model"]) == {"small"}
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A bucket of a service that speaks S3 over HTTP."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    variables = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    another_client().mkdir("bucket")
-    yield "s3://bucket"
-    s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
-
-
-def another_client() -> s3fs.S3FileSystem:
-    """Return a client that shares no cache with the ones under test."""
-    return s3fs.S3FileSystem(endpoint_url=os.environ["AWS_ENDPOINT_URL"], skip_instance_cache=True, use_listings_cache=False)
-
-
 def test_the_example_of_s3_runs_with_seeds_rows_and_store_on_s3(bucket: str, model: SimulatedModel) -> None:
     settings.cache_clear()
     folder = ROOT / "examples" / "s3"
     client = another_client()
+    bucket = f"s3://{bucket}"
     client.put(str(folder / "seeds.jsonl"), f"{bucket}/seeds.jsonl")
 
     def run() -> Dataset:

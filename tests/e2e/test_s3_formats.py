@@ -2,52 +2,21 @@
 
 import gzip
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 import s3fs
-from moto.server import ThreadedMotoServer
 
 from sdg_prefect.errors import FlowError, InputError, StoreError
 from sdg_prefect.rows import ROW_ID
 from sdg_prefect.store.output import check_output, write_output
 from sdg_prefect.store.seeds import peek_columns, read_seeds, seeds_of
+from tests.e2e.conftest import another_client
 
 KINDS = ["a.jsonl", "a.ndjson", "a.jsonl.gz", "a.json", "a.csv", "a.csv.gz", "a.tsv", "a.parquet", "folder", "slash/", "a.arrow"]
 ROWS = [{"text": "Où ça ?", "n": 1, "level": 0.5}, {"text": "There", "n": 2, "level": None}]
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[str]:
-    for name, value in {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    name = f"bucket-{abs(hash(request.node.nodeid))}"
-    another_client().mkdir(name)
-    yield name
-    s3fs.S3FileSystem.clear_instance_cache()
-
-
-def another_client() -> s3fs.S3FileSystem:
-    """Return a client that shares no cache with the ones under test."""
-    return s3fs.S3FileSystem(endpoint_url=os.environ["AWS_ENDPOINT_URL"], skip_instance_cache=True, use_listings_cache=False)
 
 
 def keys(bucket: str) -> list[str]:

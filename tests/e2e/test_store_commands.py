@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import s3fs
-from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
 
 from sdg_prefect import generate
@@ -159,28 +156,9 @@ def test_rejected_rows_are_written_with_their_reasons(project: Project, model: S
     assert json.loads(lines[0])["row"] == {"document": rows[0]["document"]}
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A bucket on a server that speaks S3."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    s3fs.S3FileSystem(endpoint_url=os.environ["AWS_ENDPOINT_URL"], skip_instance_cache=True).mkdir("bucket")
-    yield "s3://bucket/store"
-    s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
-
-
 def test_a_store_on_s3_is_kept_in_order_in_the_same_way(project: Project, model: SimulatedModel, bucket: str) -> None:
-    rows = run(project, model, storage=bucket)
+    place = f"s3://{bucket}/store"
+    rows = run(project, model, storage=place)
     asked: list[str] = []
     call = s3fs.S3FileSystem._call_s3
 
@@ -190,19 +168,19 @@ def test_a_store_on_s3_is_kept_in_order_in_the_same_way(project: Project, model:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(s3fs.S3FileSystem, "_call_s3", counted)
-        survey = Survey.of(Root.at(bucket))
+        survey = Survey.of(Root.at(place))
         files, size = total(holdings(survey))
     assert len(asked) <= 3, asked
     assert files > 30
-    found = store(project, "size", storage=bucket)
+    found = store(project, "size", storage=place)
     assert (found["files"], found["size"]) == (files, size)
     assert [(entry.status, entry.llm_calls) for entry in run_entries(survey)] == [("completed", CALLS)]
-    assert store(project, "verify", storage=bucket)["damaged"] == []
-    pruned = store(project, "prune", "--older-than", "0s", "--yes", storage=bucket)
+    assert store(project, "verify", storage=place)["damaged"] == []
+    pruned = store(project, "prune", "--older-than", "0s", "--yes", storage=place)
     assert pruned["completions_kept"] == CALLS
-    assert run(project, model, storage=bucket) == rows
+    assert run(project, model, storage=place) == rows
     assert paid(model) == CALLS
-    pruned = store(project, "prune", *EVERYTHING, storage=bucket)
+    pruned = store(project, "prune", *EVERYTHING, storage=place)
     assert pruned["completions"] == CALLS
-    assert run(project, model, storage=bucket) == rows
+    assert run(project, model, storage=place) == rows
     assert paid(model) == 2 * CALLS

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -49,11 +50,21 @@ def encode_line(key: str, record: Mapping[str, Any]) -> bytes:
 
 
 def _encoded(record: Mapping[str, Any]) -> bytes:
-    """Encode a record, fast where that changes nothing: not for log-probabilities, whose infinities orjson makes null."""
-    if not any(choice.get("logprobs") for choice in record.get("choices", ())):
-        with suppress(TypeError):  # a lone surrogate, or a value that is none of JSON's
+    """Encode a record; by orjson where that changes nothing, which it does for infinities and for halves of characters."""
+    if _is_plain(record):
+        with suppress(TypeError):
             return orjson.dumps(record)
     return _json(record).encode("utf-8", "surrogatepass")
+
+
+def _is_plain(record: Mapping[str, Any]) -> bool:
+    """True if a record has nothing but texts, whole numbers and finite ones, but for its choices, which are like that."""
+    return all(
+        all(isinstance(choice, dict) and _is_plain(choice) for choice in value)
+        if isinstance(value, list)
+        else value is None or isinstance(value, (str, int)) or (isinstance(value, float) and isfinite(value))
+        for value in record.values()
+    )
 
 
 def decode_line(line: bytes, key: str | None = None) -> dict[str, Any] | None:
