@@ -20,8 +20,8 @@ run: $(VENV)/.runtime  ## Run the quick start to the end, then say where its row
 	@if [ -n "$$PREFECT_API_URL" ]; then echo "Prefect:    $$PREFECT_API_URL"; \
 	else echo "Prefect UI: $$($(BIN)/python -m sdg_prefect server status)"; fi
 
-test: $(VENV)/.dev  ## Run all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev  ## Run all tests, which wait about as long as they work
+	$(BIN)/python -m pytest -n $$(( 2 * $$($(BIN)/python -c 'import os; print(os.cpu_count())') ))
 
 check: $(VENV)/.dev  ## Lint, check types and check the layers
 	$(BIN)/ruff check

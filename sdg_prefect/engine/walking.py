@@ -163,7 +163,7 @@ class Walk:
             shards: What it works on.
             is_again: True if the checkpoint was there in this run, and its data was found damaged.
         """
-        is_shown = not (is_again or step.follows)
+        is_shown = not is_again
 
         async def make(shards: Sequence[Shard]) -> Checkpoint:
             key = step.checkpoint_key(tuple(shard.ref.content for shard in shards))
@@ -256,9 +256,8 @@ class Walk:
 
     def _tally(self, step: Step, checkpoint: Checkpoint) -> None:
         replayed = checkpoint.run_id != self.live.run_id
-        self.tallies[step.label].add(checkpoint.counts, checkpoint.seconds, replayed=replayed, follows=step.follows)
-        if not step.follows:
-            self.live.observer.shard_done(step.label, checkpoint.counts, replayed=replayed)
+        self.tallies[step.label].add(checkpoint.counts, checkpoint.seconds, replayed=replayed)
+        self.live.observer.shard_done(step.label, checkpoint.counts, replayed=replayed)
 
 
 async def _all(jobs: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

@@ -86,7 +86,7 @@ class _Compiler:
         block = DropDuplicates(block_name=f"{item.name} · drop_duplicates", columns=item.drop_duplicates)
         scope: Literal["row", "all"] = "row" if item.scope == "shard" else "all"
         columns = self.tracking.after.get(id(item), ())
-        return self.keyed(Step(block.block_name, label, block, "", "", scope, follows=True, columns=columns))
+        return self.keyed(Step(block.block_name, f"{label} · drop_duplicates", block, "", "", scope, columns=columns))
 
     def keyed(self, step: Step) -> Step:
         key = digest(step.block.key(self.served), step.scope, step.drop_columns, step.keep_columns, self.salt, size=10)

@@ -19,7 +19,7 @@ class Step:
     name: str
     """Name of its task runs."""
     label: str
-    """Name in the report; a block and its ``drop_duplicates`` share one."""
+    """Name in the report, which no other step has."""
     block: Block
     key: str
     """Hash of what the step does: the block's key and what is done after it."""
@@ -30,8 +30,6 @@ class Step:
     times: int = 1
     drop_columns: tuple[str, ...] = ()
     keep_columns: tuple[str, ...] | None = None
-    follows: bool = False
-    """True for a ``drop_duplicates``, which follows the block that it belongs to."""
     columns: tuple[str, ...] = ()
     """Columns after the step, as far as they are known."""
     parts: Mapping[str, str] = field(default_factory=dict)

@@ -20,19 +20,15 @@ class BlockTally:
     shards: int = 0
     shards_replayed: int = 0
 
-    def add(self, counts: Counts, seconds: float, *, replayed: bool, follows: bool = False) -> None:
+    def add(self, counts: Counts, seconds: float, *, replayed: bool) -> None:
         """Add a shard.
 
         Args:
             counts: Its counts.
             seconds: The time that it took.
             replayed: True if it was there from an earlier run.
-            follows: True for a ``drop_duplicates`` after the block's own work: it takes rows off what the block gave.
         """
         counts = counts.as_replayed() if replayed else counts
-        if follows:
-            removed = counts.rows_in - counts.rows_out
-            counts = Counts(rows_out=-removed, deduplicated=counts.deduplicated)
         self.counts += counts
         self.seconds += 0.0 if replayed else seconds
         self.shards += 1

@@ -37,9 +37,9 @@ def test_drop_duplicates_is_a_step_of_its_own_that_waits_for_all_rows(tmp_path: 
     plan = compiled(tmp_path, f"{copy('a', 'b')}  drop_duplicates: [b]\n")
     assert [(step.name, step.label, step.scope) for step in steps(plan)] == [
         ("copy", "copy", "row"),
-        ("copy · drop_duplicates", "copy", "all"),
+        ("copy · drop_duplicates", "copy · drop_duplicates", "all"),
     ]
-    assert plan.labels() == ["copy"]
+    assert plan.labels() == ["copy", "copy · drop_duplicates"]
 
 
 def test_with_the_scope_of_a_shard_nothing_waits(tmp_path: Path) -> None:
