@@ -37,7 +37,14 @@ class Endpoint(Frozen):
     api_key_env: str | None = None
     """Name of the environment variable that holds the key. The key itself never stands in a file."""
     max_concurrency: Annotated[int, Field(ge=1)] | None = None
-    """Calls in flight at most; the run's ``--concurrency`` where not set. Models behind one ``api_base`` share one limit."""
+    """Calls in flight at most; the run's ``--concurrency`` where not set. Models behind one ``api_base`` share one limit. Fewer
+    are sent while the endpoint refuses calls."""
+    requests_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """Calls sent in a minute at most, spread over it."""
+    tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """Prompt tokens sent in a minute at most, spread over it. A prompt's are guessed from its length until it is answered."""
+    output_tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
+    """Completion tokens received in a minute at most, spread over it; a call is taken to bring as many as those before it."""
     timeout: float = Field(default=120.0, gt=0)
     """Seconds until one attempt of a call is given up."""
     price: Price | None = None

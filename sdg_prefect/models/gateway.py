@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast
 
@@ -15,6 +14,7 @@ from sdg_prefect.models.client import Client
 from sdg_prefect.models.completion import Choice, Completion, Failure, Request
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError, Reach
+from sdg_prefect.models.limiter import Lane, Limiter
 from sdg_prefect.models.readiness import check_endpoint
 from sdg_prefect.settings import Settings
 
@@ -36,11 +36,10 @@ class _Line:
     """An open endpoint: its client and its limits."""
 
     endpoint: Endpoint
-    slots: asyncio.Semaphore
+    lane: Lane
     opened: asyncio.Lock = field(default_factory=asyncio.Lock)
     client: Client | None = None
     """Made when the endpoint is ready: before the first call that the ledger cannot answer."""
-    resting_until: float = 0.0
 
 
 class Gateway:
@@ -63,11 +62,11 @@ class Gateway:
         self._connect = connect
         self._endpoints = dict(endpoints)
         self._lines: dict[str, _Line] = {}
-        self._slots: dict[str, asyncio.Semaphore] = {}
+        self._limiters: dict[str, Limiter] = {}
         self._asked: set[asyncio.Task[Any]] = set()
         """Who waits for answers."""
         self._idle: set[asyncio.Task[Any]] = set()
-        """Requests that are not at the endpoint: waiting for a slot, for the endpoint, or for their next attempt."""
+        """Requests that are not at the endpoint: waiting for the limiter, for the endpoint, or for their next attempt."""
         self.is_stopped = False
         self.in_flight = 0
 
@@ -137,9 +136,7 @@ class Gateway:
         while True:
             attempt += 1
             try:
-                async with self._slot(line) as client:
-                    completion = await client.complete(request)
-                return replace(completion, attempts=attempt, choices=tuple(map(_well_formed, completion.choices)))
+                return _well_formed(await self._call(line, request, attempt), attempt)
             except CallError as error:
                 verdict = error.verdict
                 if verdict.reach is Reach.RUN:
@@ -148,16 +145,13 @@ class Gateway:
                     raise EndpointError(said, verdict.hint) from None
                 if verdict.reach is Reach.ROW or attempt >= self._settings.call_attempts:
                     return Failure(verdict.error, error.message, verdict.reach is Reach.CALL, attempt)
-                await self._wait(line, attempt, error)
+            await self._wait(attempt)
 
-    async def _wait(self, line: _Line, attempt: int, error: CallError) -> None:
-        """Wait before the next attempt: exponential backoff with full jitter, or as long as the endpoint asks."""
+    async def _wait(self, attempt: int) -> None:
+        """Wait before the next attempt: exponential backoff with full jitter. What the endpoint asks for is up to the limiter."""
         ceiling = min(self._settings.call_backoff_max, self._settings.call_backoff * 2 ** (attempt - 1))
-        pause = random.uniform(0, ceiling)
-        if error.retry_after is not None:
-            line.resting_until = max(line.resting_until, time.monotonic() + error.retry_after)
         with self._waiting():
-            await asyncio.sleep(pause)
+            await asyncio.sleep(random.uniform(0, ceiling))
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
@@ -171,24 +165,23 @@ class Gateway:
         finally:
             self._idle.discard(request)
 
-    @asynccontextmanager
-    async def _slot(self, line: _Line) -> AsyncIterator[Client]:
-        """Hold one of the endpoint's slots, once it is ready and not asking for rest."""
-        async with AsyncExitStack() as held:
-            with self._waiting():
-                await held.enter_async_context(line.slots)
-                client = await self._ready(line)
-            self.in_flight += 1
-            try:
-                yield client
-            finally:
-                self.in_flight -= 1
-
-    async def _ready(self, line: _Line) -> Client:
-        """Return the client of an endpoint when calls may be sent."""
-        if (rest := line.resting_until - time.monotonic()) > 0:
-            await asyncio.sleep(rest)
-        return line.client or await self._open(line)
+    async def _call(self, line: _Line, request: Request, attempt: int) -> Completion:
+        """Make one attempt, once the endpoint is ready and the limiter lets it through."""
+        with self._waiting():
+            client = line.client or await self._open(line)
+            permit = await line.lane.enter(request, again=attempt > 1)
+        outcome: Completion | CallError | None = None
+        self.in_flight += 1
+        try:
+            outcome = await client.complete(request)
+        except CallError as error:
+            outcome = error
+            raise
+        else:
+            return outcome
+        finally:
+            self.in_flight -= 1
+            line.lane.leave(permit, outcome)
 
     async def _open(self, line: _Line) -> Client:
         """Look at the endpoint and make its client, once."""
@@ -207,17 +200,17 @@ class Gateway:
     def _line(self, model_id: str) -> _Line:
         if model_id not in self._lines:
             endpoint = self._endpoints[model_id]
-            self._lines[model_id] = _Line(endpoint, self._slots_of(endpoint))
+            self._lines[model_id] = _Line(endpoint, self._limiter(endpoint).lane(endpoint))
         return self._lines[model_id]
 
-    def _slots_of(self, endpoint: Endpoint) -> asyncio.Semaphore:
-        """Return the slots of an endpoint's address, which models that are served there share; the lowest limit counts."""
+    def _limiter(self, endpoint: Endpoint) -> Limiter:
+        """Return the limiter of an endpoint's address, which models that are served there share; the lowest limit counts."""
         place = _address(endpoint)
-        if place not in self._slots:
+        if place not in self._limiters:
             here = [other for other in self._endpoints.values() if _address(other) == place]
             limits = [other.max_concurrency or self._settings.concurrency for other in here]
-            self._slots[place] = asyncio.Semaphore(min(limits))
-        return self._slots[place]
+            self._limiters[place] = Limiter(min(limits))
+        return self._limiters[place]
 
     async def close(self) -> None:
         """Give up what is still in flight, so that nobody waits for it any more, and give back all connections."""
@@ -237,11 +230,22 @@ def _current() -> asyncio.Task[Any]:
     return task
 
 
-def _well_formed(choice: Choice) -> Choice:
+def _well_formed(completion: Completion, attempts: int) -> Completion:
     """Replace halves of characters, which some servers send where a reply was cut and which no file can hold."""
-    if choice.text is None:
+    choices = tuple(map(_whole, completion.choices))
+    if attempts == 1 and all(whole is choice for whole, choice in zip(choices, completion.choices, strict=True)):
+        return completion
+    return replace(completion, attempts=attempts, choices=choices)
+
+
+def _whole(choice: Choice) -> Choice:
+    if choice.text is None or choice.text.isascii():
         return choice
-    return replace(choice, text=choice.text.encode("utf-8", "replace").decode())
+    try:
+        choice.text.encode()
+    except UnicodeEncodeError:
+        return replace(choice, text=choice.text.encode("utf-8", "replace").decode())
+    return choice
 
 
 def _address(endpoint: Endpoint) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.plan.plan import PipelinePlan, Plan, Step
 
 
@@ -10,13 +13,20 @@ def plan_text(plan: Plan) -> str:
     lines = [f"flow {plan.name}  ({plan.file})"]
     for model_id, endpoint in sorted(plan.endpoints.items()):
         where = "simulated, in this process" if endpoint.is_simulated else endpoint.api_base or "provider's own address"
-        limit = f", {endpoint.max_concurrency} calls at once" if endpoint.max_concurrency else ""
+        limit = "".join(f", {most:,} {what}" for most, what in _limits(endpoint) if most)
         lines.append(f"  model {model_id} → {endpoint.model} at {where}, through {endpoint.chosen_client}{limit}")
     for pipeline in plan.pipelines:
         lines += _pipeline_lines(pipeline, 1)
     if plan.output_columns is not None:
         lines.append(f"  output columns: {', '.join(plan.output_columns)}")
     return "\n".join(lines)
+
+
+def _limits(endpoint: Endpoint) -> Iterator[tuple[int | None, str]]:
+    yield endpoint.max_concurrency, "calls at once"
+    yield endpoint.requests_per_minute, "calls a minute"
+    yield endpoint.tokens_per_minute, "tokens in a minute"
+    yield endpoint.output_tokens_per_minute, "tokens out a minute"
 
 
 def _pipeline_lines(pipeline: PipelinePlan, depth: int) -> list[str]:

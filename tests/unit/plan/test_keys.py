@@ -54,7 +54,8 @@ def keys(of: Plan) -> list[tuple[str, str]]:
         lambda text: text.replace("name: verse", "name: prose"),
         lambda text: text.replace("http://here/v1", "http://there/v1"),
         lambda text: text.replace(
-            "timeout: 60", "timeout: 5, max_concurrency: 3, api_key_env: KEY, price: {input: 1, output: 2}"
+            "timeout: 60",
+            "timeout: 5, max_concurrency: 3, requests_per_minute: 60, api_key_env: KEY, price: {input: 1, output: 2}",
         ),
         lambda text: text.replace("name: verse", "name: verse\ndescription: D.\nmax_reject_rate: 0.5"),
         lambda text: text.replace("teacher", "tutor"),

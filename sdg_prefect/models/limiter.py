@@ -1,0 +1,298 @@
+"""How much is sent to an address: as many calls at once as it bears, and no more in a minute than was agreed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sdg_prefect.models.completion import Completion, Request
+from sdg_prefect.models.endpoint import Endpoint
+from sdg_prefect.models.failures import CallError
+
+Clock = Callable[[], float]
+
+_FIRST = 16
+"""Calls at once that every address is taken to bear."""
+_CUT = 0.7
+"""What is left of the calls at once after a refusal."""
+_MOST_PATIENCE = 32
+"""Windows at most until one call more than was last accepted is tried again."""
+_HOLD = 16.0
+"""So many times as long as a refusal cost, nothing more is tried than was accepted."""
+_LONGEST_HOLD = 120.0
+_BURST = 3.0
+"""Seconds' worth of a minute's allowance that may be spent at once."""
+_LETTERS = 4
+"""Characters to a token, before the reply says how many it were."""
+_OVERLOADED = ("RateLimited", "Timeout")
+
+
+class Concurrency:
+    """How many calls may be open at once: more after answers, fewer after refusals (AIMD, RFC 5681 in spirit).
+
+    Until the first refusal it doubles with each window of answers, a window being as many as may be open. A refusal tells what
+    was accepted beside it, the ceiling. The limit is cut to a part of that, doubles again up to the ceiling, then grows by one
+    call at a time. Where that one is refused, the next try waits twice as many windows.
+    """
+
+    def __init__(self, most: int, clock: Clock = time.monotonic) -> None:
+        """Begin with few.
+
+        Args:
+            most: The limit is never above.
+            clock: Tells the time in seconds.
+        """
+        self.limit = min(_FIRST, most)
+        self._most = most
+        self._ceiling = most
+        self._floor = 1
+        self._clock = clock
+        self._sent = 0
+        self._sent_at_cut = 0
+        self._answered = 0
+        self._patience = 1
+        self._hold_until = 0.0
+
+    def send(self) -> int:
+        """Number a call that is sent."""
+        self._sent += 1
+        return self._sent
+
+    def note_answer(self, open_calls: int) -> None:
+        """Learn from an answer.
+
+        Args:
+            open_calls: How many were open when it came, itself included; where more were allowed it proves nothing.
+        """
+        if open_calls < self.limit or self.limit >= self._most:
+            return
+        if self.limit < self._ceiling:
+            self.limit += 1
+            return
+        self._answered += 1
+        is_trying = self.limit > self._ceiling
+        if self._answered < self.limit * (1 if is_trying else self._patience) or self._clock() < self._hold_until:
+            return
+        if is_trying:
+            self._ceiling, self._patience = self.limit, 1
+        self._answered = 0
+        self.limit += 1
+
+    def note_refusal(self, number: int, open_calls: int, rest: float = 0.0) -> None:
+        """Learn from a refusal; those of calls that were sent before the last cut belong to the same burst.
+
+        Args:
+            number: The call.
+            open_calls: How many were open when it came, itself included.
+            rest: Seconds that the address asks to be left alone.
+        """
+        if number <= self._sent_at_cut:
+            # Of one burst each refusal shows that one call less was accepted; a doubling explains no more than half of them.
+            self._ceiling = max(self._floor, self._ceiling - 1)
+            self.limit = min(self.limit, self._cut())
+            return
+        if self.limit > self._ceiling:
+            self._patience = min(2 * self._patience, _MOST_PATIENCE)
+        self._sent_at_cut, self._answered = self._sent, 0
+        self._floor = max(1, open_calls // 2)
+        self._ceiling = max(1, open_calls - 1)
+        self._hold_until = self._clock() + min(_HOLD * rest, _LONGEST_HOLD)
+        self.limit = self._cut()
+
+    def _cut(self) -> int:
+        return max(1, int(self._ceiling * _CUT))
+
+
+class Bucket:
+    """An allowance by the minute that comes in steadily (token bucket); what was taken may be corrected afterwards."""
+
+    def __init__(self, per_minute: float, clock: Clock = time.monotonic) -> None:
+        """Begin with what may be spent at once."""
+        self._rate = per_minute / 60
+        self._most = max(1.0, self._rate * _BURST)
+        self._level = self._most
+        self._clock = clock
+        self._seen = clock()
+
+    def wait(self, amount: float) -> float:
+        """Return the seconds until an amount may be taken; one that is larger than the bucket may be when that is full."""
+        now = self._clock()
+        self._level = min(self._most, self._level + (now - self._seen) * self._rate)
+        self._seen = now
+        return max(0.0, (min(amount, self._most) - self._level) / self._rate)
+
+    def take(self, amount: float) -> None:
+        """Take an amount, or give back a negative one. The level may fall below nothing: what comes in pays that first."""
+        self._level -= amount
+
+
+@dataclass(slots=True, eq=False)
+class Permit:
+    """The right to have one call open."""
+
+    tokens_in: float
+    """Taken to be in the prompt."""
+    tokens_out: float = 0.0
+    """Taken to be in the reply."""
+    number: int = 0
+    granted: asyncio.Future[None] | None = None
+    """Where it has to be waited for."""
+
+
+class Lane:
+    """The calls of one model at an address, which other models may share; first come, first served."""
+
+    def __init__(self, limiter: Limiter, endpoint: Endpoint, clock: Clock) -> None:
+        self._limiter = limiter
+        self._requests = _bucket(endpoint.requests_per_minute, clock)
+        self._tokens_in = _bucket(endpoint.tokens_per_minute, clock)
+        self._tokens_out = _bucket(endpoint.output_tokens_per_minute, clock)
+        self._is_rated = bool(self._requests or self._tokens_in or self._tokens_out)
+        self._replies = 0
+        self._reply_tokens = 0
+        self.queue: deque[Permit] = deque()
+
+    async def enter(self, request: Request, *, again: bool = False) -> Permit:
+        """Wait until a call may be sent.
+
+        Args:
+            request: What is asked.
+            again: True if it was sent before: it then goes before those that were not.
+        """
+        permit = Permit(_prompt_tokens(request) if self._tokens_in else 0.0)
+        if not self.queue and self._limiter.is_open() and self.wait(permit) == 0:
+            self._limiter.grant(self, permit)
+            return permit
+        permit.granted = asyncio.get_running_loop().create_future()
+        (self.queue.appendleft if again else self.queue.append)(permit)
+        self._limiter.serve()
+        try:
+            await permit.granted
+        except asyncio.CancelledError:
+            if not permit.granted.cancelled():
+                # It was granted a moment before.
+                self.leave(permit)
+            raise
+        return permit
+
+    def leave(self, permit: Permit, outcome: Completion | CallError | None = None) -> None:
+        """Give a permit back, and learn from how the call went; None where that is not known."""
+        if self._is_rated:
+            self._correct(permit, outcome)
+        self._limiter.leave(permit, outcome)
+
+    def wait(self, permit: Permit) -> float:
+        """Return the seconds until the model's allowances admit a call."""
+        if not self._is_rated:
+            return 0.0
+        permit.tokens_out = self._reply_tokens / self._replies if self._replies else 0.0
+        asked = ((self._requests, 1.0), (self._tokens_in, permit.tokens_in), (self._tokens_out, permit.tokens_out))
+        return max(bucket.wait(amount) for bucket, amount in asked if bucket)
+
+    def take(self, permit: Permit) -> None:
+        """Take from the model's allowances what a call is expected to use."""
+        if self._requests:
+            self._requests.take(1.0)
+        if self._tokens_in:
+            self._tokens_in.take(permit.tokens_in)
+        if self._tokens_out:
+            self._tokens_out.take(permit.tokens_out)
+
+    def _correct(self, permit: Permit, outcome: Completion | CallError | None) -> None:
+        """Take what a call has used instead of what was expected; one without an answer has used a request alone."""
+        has_answer = isinstance(outcome, Completion)
+        tokens_in, tokens_out = (outcome.tokens_in, outcome.tokens_out) if isinstance(outcome, Completion) else (0, 0)
+        if has_answer:
+            self._replies += 1
+            self._reply_tokens += tokens_out
+        if self._tokens_in:
+            self._tokens_in.take(tokens_in - permit.tokens_in)
+        if self._tokens_out:
+            self._tokens_out.take(tokens_out - permit.tokens_out)
+
+
+class Limiter:
+    """Lets calls through to one address. Lives on one event loop; a permit that is not waited for any more costs nothing."""
+
+    def __init__(self, most: int, clock: Clock = time.monotonic) -> None:
+        """Prepare to let calls through.
+
+        Args:
+            most: Calls at once at most.
+            clock: Tells the time in seconds.
+        """
+        self.concurrency = Concurrency(most, clock)
+        self.open_calls = 0
+        self._clock = clock
+        self._resting_until = 0.0
+        self._lanes: list[Lane] = []
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def lane(self, endpoint: Endpoint) -> Lane:
+        """Open a lane for a model."""
+        lane = Lane(self, endpoint, self._clock)
+        self._lanes.append(lane)
+        return lane
+
+    def is_open(self) -> bool:
+        """True if the address may get a call now."""
+        return self.open_calls < self.concurrency.limit and (not self._resting_until or self._clock() >= self._resting_until)
+
+    def grant(self, lane: Lane, permit: Permit) -> None:
+        """Let a call through."""
+        self.open_calls += 1
+        permit.number = self.concurrency.send()
+        lane.take(permit)
+
+    def leave(self, permit: Permit, outcome: Completion | CallError | None) -> None:
+        """Take a permit back, and let the next ones through."""
+        if isinstance(outcome, Completion):
+            self.concurrency.note_answer(self.open_calls)
+        elif outcome is not None and (outcome.verdict.error in _OVERLOADED or outcome.retry_after is not None):
+            rest = outcome.retry_after or 0.0
+            self._resting_until = max(self._resting_until, self._clock() + rest)
+            self.concurrency.note_refusal(permit.number, self.open_calls, rest)
+        self.open_calls -= 1
+        self.serve()
+
+    def serve(self) -> None:
+        """Let through who waits, as far as may be; look again when time has passed, if that is what it takes."""
+        while (lanes := self._waiting()) and self.open_calls < self.concurrency.limit:
+            rest = self._resting_until - self._clock() if self._resting_until else 0.0
+            waits = [max(rest, lane.wait(lane.queue[0])) for lane in lanes]
+            if (soonest := min(waits)) > 0:
+                self._wake_in(soonest)
+                return
+            lane = lanes[waits.index(soonest)]
+            permit = lane.queue.popleft()
+            assert permit.granted is not None
+            self.grant(lane, permit)
+            permit.granted.set_result(None)
+            # Models take turns.
+            self._lanes.remove(lane)
+            self._lanes.append(lane)
+
+    def _waiting(self) -> list[Lane]:
+        for lane in self._lanes:
+            while lane.queue and (granted := lane.queue[0].granted) is not None and granted.done():
+                lane.queue.popleft()
+        return [lane for lane in self._lanes if lane.queue]
+
+    def _wake_in(self, seconds: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_later(seconds, self.serve)
+
+
+def _bucket(per_minute: float | None, clock: Clock) -> Bucket | None:
+    return None if per_minute is None else Bucket(per_minute, clock)
+
+
+def _prompt_tokens(request: Request) -> float:
+    """Guess the tokens of a prompt from its length."""
+    if request.prompt is not None:
+        return len(request.prompt) / _LETTERS
+    return sum(len(str(message.get("content") or "")) for message in request.messages or ()) / _LETTERS
