@@ -21,7 +21,7 @@ run: $(VENV)/.runtime  ## Run the quick start to the end, then say where its row
 	else echo "Prefect UI: $$($(BIN)/python -m sdg_prefect server status)"; fi
 
 test: $(VENV)/.dev  ## Run all tests, which wait about as long as they work
-	$(BIN)/python -m pytest -n $$(( 2 * $$($(BIN)/python -c 'import os; print(os.cpu_count())') ))
+	$(BIN)/python -m pytest -n $$(( 1 + $$($(BIN)/python -c 'import os; print(os.cpu_count())') ))
 
 check: $(VENV)/.dev  ## Lint, check types and check the layers
 	$(BIN)/ruff check

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar, cast
 
@@ -10,7 +11,8 @@ import httpx
 from prefect import Flow
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
-from prefect.exceptions import PrefectHTTPStatusError
+from prefect.exceptions import MissingContextError, PrefectHTTPStatusError
+from prefect.logging import get_run_logger
 from prefect.states import Cancelled, Failed
 
 from sdg_prefect.engine.live import logger
@@ -23,6 +25,14 @@ SERVER_LOST = (httpx.TransportError, PrefectHTTPStatusError)
 """What Prefect's client raises when its server is gone or broken."""
 
 _STOPPED = "Stopped. What was received is kept; the same command goes on from here."
+
+
+def run_logger() -> logging.Logger | logging.LoggerAdapter[logging.Logger]:
+    """Return the log of the flow run that is on; the program's own where Prefect's server could not be told of the run."""
+    try:
+        return get_run_logger()
+    except MissingContextError:
+        return logger
 
 
 async def as_flow(

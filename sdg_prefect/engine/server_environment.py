@@ -39,8 +39,6 @@ _SERVER_FIXED = {
 _CLIENT_DEFAULTS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-    # Prefect's own 5 are a minute for each of its requests, when a server is gone for good and the run has long ended.
-    "PREFECT_CLIENT_MAX_RETRIES": "3",
     # It prints whole events on the terminal when the server is gone.
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
 }
