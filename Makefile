@@ -9,10 +9,10 @@ QUICKSTART := examples/quickstart
 ROWS := out/quickstart.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench kills clean
+.PHONY: help run test test-long check bench kills clean
 
 help:  ## List these targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /:/' | awk -F: '{ printf "make %-7s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /:/' | awk -F: '{ printf "make %-9s %s\n", $$1, $$2 }'
 
 run: $(VENV)/.runtime  ## Run the quick start to the end, then say where its rows and the Prefect UI are
 	$(BIN)/python -m sdg_prefect run $(QUICKSTART)/flow.yaml --input $(QUICKSTART)/seeds.jsonl --output $(ROWS)
@@ -20,8 +20,11 @@ run: $(VENV)/.runtime  ## Run the quick start to the end, then say where its row
 	@if [ -n "$$PREFECT_API_URL" ]; then echo "Prefect:    $$PREFECT_API_URL"; \
 	else echo "Prefect UI: $$($(BIN)/python -m sdg_prefect server status)"; fi
 
-test: $(VENV)/.dev  ## Run all tests, which wait about as long as they work
-	$(BIN)/python -m pytest -n $$(( 1 + $$($(BIN)/python -c 'import os; print(os.cpu_count())') ))
+test: $(VENV)/.dev  ## Run the tests
+	$(BIN)/python -m pytest -m 'not long' -n $$(( 1 + $$($(BIN)/python -c 'import os; print(os.cpu_count())') ))
+
+test-long: $(VENV)/.dev  ## Run the tests that take a minute or more each: kills on S3, full disks, two runs on S3
+	$(BIN)/python -m pytest -m long -n 2
 
 check: $(VENV)/.dev  ## Lint, check types and check the layers
 	$(BIN)/ruff check

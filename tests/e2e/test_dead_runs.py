@@ -119,7 +119,7 @@ def test_a_living_run_is_left_alone(project: Project, model: SimulatedModel) -> 
     assert {one["state_name"] for one in family(run_id)[0]} == {"Completed"}
 
 
-@pytest.mark.parametrize("which", ["the run", "a pipeline"])
+@pytest.mark.parametrize("which", ["the run", pytest.param("a pipeline", marks=pytest.mark.long)])
 def test_cancel_in_the_ui_ends_a_run_in_good_order(project: Project, model: SimulatedModel, which: str) -> None:
     run, run_id = begun(project, model)
     chosen = family(run_id)[0][0 if which == "the run" else 1]

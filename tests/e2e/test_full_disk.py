@@ -88,6 +88,7 @@ def test_a_full_store_ends_the_run_which_goes_on_when_there_is_space(
     assert lost <= 2 * CONCURRENCY, "no more than what was in flight is paid for again"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("leave", [8_192, 65_536])
 def test_wherever_the_space_ends_the_run_ends_well(project: Project, model: SimulatedModel, small: Path, leave: int) -> None:
     project.seeds(ROWS)

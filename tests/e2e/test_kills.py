@@ -22,6 +22,7 @@ def test_a_run_that_is_killed_in_every_phase_pays_again_only_for_what_was_in_fli
     assert len(one.kills) >= 3
 
 
+@pytest.mark.long
 def test_on_s3_a_kill_costs_what_was_in_flight_or_waited_for_its_object(project: Project) -> None:
     with FaultyS3() as s3, SimulatedModel(SLOW_MODEL) as model:
         place = Place.make(project.folder, model, s3)
