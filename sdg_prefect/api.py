@@ -34,6 +34,8 @@ def generate(
     retry_rejects: bool = False,
     allow_rejects: bool = False,
     keep_ids: bool = False,
+    budget: float | None = None,
+    budget_tokens: int | None = None,
 ) -> Dataset:
     """Run a flow over a dataset and return the rows that it makes.
 
@@ -54,10 +56,13 @@ def generate(
         retry_rejects: Ask again for the rows that earlier runs rejected, and for no others.
         allow_rejects: Return the rows even if others were rejected.
         keep_ids: Keep the row ids.
+        budget: US dollars that all runs of the flow on the store may cost.
+        budget_tokens: Tokens that they may cost.
 
     Raises:
         FlowError: The flow or the seeds are wrong; nothing was run. Carries every problem.
         RejectedRows: Rows were rejected, more than allowed. The others are in the error's ``dataset``.
+        BudgetReached: The budget is used up; the same call with a higher one goes on from there.
         SdgError: The run could not finish; the same call goes on from there.
     """
     from sdg_prefect.engine.start import run
@@ -81,6 +86,8 @@ def generate(
         retry_rejects=retry_rejects,
         allow_rejects=allow_rejects,
         keep_ids=keep_ids,
+        budget=budget,
+        budget_tokens=budget_tokens,
     )
     outcome = run(options)
     table = concat(outcome.tables)

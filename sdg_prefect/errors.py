@@ -107,6 +107,10 @@ class Interrupted(KeyboardInterrupt):
         """True if something did not end in time and may still be at work."""
 
 
+class BudgetReached(SdgError):
+    """A run stopped because its budget is used up; the same call with a higher one goes on from there."""
+
+
 class ConservationError(SdgError):
     """A block lost or invented rows: rows in ≠ rows that gave rows + filtered + deduplicated + rejected."""
 

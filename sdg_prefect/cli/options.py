@@ -35,6 +35,14 @@ Storage = Annotated[
 ]
 ShardSize = Annotated[Optional[int], typer.Option("--shard-size", min=1, help="Rows per shard; chosen by itself if not given.")]
 Limit = Annotated[Optional[int], typer.Option("--limit", min=1, help="Only the first N seeds.", metavar="N")]
+Budget = Annotated[
+    Optional[float],
+    typer.Option("--budget", min=0, help="US dollars that all runs of the flow on this store may cost.", metavar="USD"),
+]
+BudgetTokens = Annotated[
+    Optional[int],
+    typer.Option("--budget-tokens", min=1, help="Tokens that all runs of the flow on this store may cost.", metavar="N"),
+]
 Set = Annotated[
     Optional[list[str]],
     typer.Option("--set", help="Set a field: BLOCK.KEY=VALUE. May be given several times.", metavar="BLOCK.KEY=VALUE"),

@@ -27,6 +27,8 @@ def plan(
     concurrency: Annotated[int | None, typer.Option(min=1, help="Calls in flight at most, for each endpoint.")] = None,
     shard_size: opt.ShardSize = None,
     limit: opt.Limit = None,
+    budget: opt.Budget = None,
+    budget_tokens: opt.BudgetTokens = None,
     set_: opt.Set = None,
     blocks: opt.Blocks = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -49,6 +51,8 @@ def plan(
         shard_size=shard_size,
         limit=limit,
         overrides=tuple(set_ or ()),
+        budget=budget,
+        budget_tokens=budget_tokens,
     )
     prepared = prepare(asked)
     for warning in prepared.plan.warnings:

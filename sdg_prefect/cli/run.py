@@ -12,7 +12,7 @@ import typer
 from sdg_prefect.cli import options as opt
 from sdg_prefect.cli.own_blocks import load_own_blocks
 from sdg_prefect.engine.options import RunOptions
-from sdg_prefect.errors import FlowError, Interrupted, SdgError
+from sdg_prefect.errors import BudgetReached, FlowError, Interrupted, SdgError
 
 if TYPE_CHECKING:
     from sdg_prefect.cli.progress import Watcher
@@ -35,6 +35,8 @@ def run(
     concurrency: Annotated[int | None, typer.Option(min=1, help="Calls in flight at most, for each endpoint.")] = None,
     shard_size: opt.ShardSize = None,
     limit: opt.Limit = None,
+    budget: opt.Budget = None,
+    budget_tokens: opt.BudgetTokens = None,
     set_: opt.Set = None,
     blocks: opt.Blocks = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Reuse nothing of earlier runs.")] = False,
@@ -64,6 +66,8 @@ def run(
         retry_rejects=retry_rejects,
         allow_rejects=allow_rejects,
         keep_ids=keep_ids,
+        budget=budget,
+        budget_tokens=budget_tokens,
     )
     if input_ is None:
         raise FlowError("there are no seeds.", "Name them with --input FILE.")
@@ -88,7 +92,8 @@ def _watched(asked: RunOptions, *, prints_json: bool) -> Outcome:
             interruption = error
         except SdgError as error:
             if error.report is not None:
-                watcher.say("failed. What was received is kept; the same command goes on from here.")
+                if not isinstance(error, BudgetReached):
+                    watcher.say("failed. What was received is kept; the same command goes on from here.")
                 if prints_json:
                     _print_report(error.report)
             raise

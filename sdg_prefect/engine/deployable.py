@@ -33,6 +33,8 @@ async def run_flow_file(
     fresh: bool = False,
     retry_rejects: bool = False,
     allow_rejects: bool = False,
+    budget: float | None = None,
+    budget_tokens: int | None = None,
 ) -> dict[str, Any]:
     """Run a flow file over seeds and return the report.
 
@@ -52,6 +54,8 @@ async def run_flow_file(
         fresh: Reuse nothing of earlier runs.
         retry_rejects: Ask again for the rows that earlier runs rejected, and for no others.
         allow_rejects: Succeed even if rows were rejected.
+        budget: US dollars that all runs of the flow on the store may cost.
+        budget_tokens: Tokens that they may cost.
 
     Raises:
         SdgError: The flow is wrong, the run could not finish, or rows were rejected that nobody allowed.
@@ -72,6 +76,8 @@ async def run_flow_file(
         fresh=fresh,
         retry_rejects=retry_rejects,
         allow_rejects=allow_rejects,
+        budget=budget,
+        budget_tokens=budget_tokens,
     )
     run_id = new_run_id()
     prepared = await asyncio.to_thread(prepare, options, run_id if fresh else "")

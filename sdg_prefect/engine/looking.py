@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sdg_prefect.engine.budgeting import spent_by_runs
 from sdg_prefect.engine.estimating import Estimator
 from sdg_prefect.engine.guess import Guess
 from sdg_prefect.engine.history import History
@@ -69,6 +70,8 @@ def look_ahead(plan: Plan, options: RunOptions) -> Outlook:
     seeds = read_seeds(str(options.input), options.limit)
     sizes = Sizes(options.shard_size, len(plan.steps()))
     outlook = Outlook(seeds.num_rows, sizes.of(seeds.num_rows))
+    if plan.budget is not None:
+        outlook.budget, outlook.spent = plan.budget, spent_by_runs(root, plan.name)
     history = History(root, plan.name)
     look = _Look(
         root, plan, sizes, outlook, history, Estimator(plan.endpoints, options.concurrency or settings().concurrency, history)

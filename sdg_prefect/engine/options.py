@@ -32,3 +32,6 @@ class RunOptions:
     """Try the rows that earlier runs rejected again."""
     allow_rejects: bool = False
     keep_ids: bool = False
+    budget: float | None = None
+    """US dollars that all runs of the flow on the store may cost; the flow's own budget where not given."""
+    budget_tokens: int | None = None

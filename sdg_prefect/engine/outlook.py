@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sdg_prefect.engine.guess import Guess
+from sdg_prefect.models.budget import Budget, Spent
 
 _NONE = Guess()
 
@@ -74,6 +75,27 @@ class Outlook:
     steps: list[StepOutlook] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What the numbers rest on."""
+    budget: Budget | None = None
+    spent: Spent = field(default_factory=Spent)
+    """What earlier runs have spent of the budget."""
+
+    @property
+    def over_budget(self) -> str:
+        """Say whether the estimate is above what is left of the budget; empty where it is not, or there is none."""
+        if self.budget is None:
+            return ""
+        totals = []
+        if self.budget.usd is not None and self.cost_usd is not None:
+            totals.append((self.cost_usd, self.budget.usd - self.spent.usd))
+        if self.budget.tokens is not None:
+            totals.append((self.tokens_in + self.tokens_out, float(self.budget.tokens - self.spent.tokens)))
+        if any(total.low > left for total, left in totals):
+            return "the estimate is above the budget: the run will stop before its end"
+        if any(total.likely is not None and total.likely > left for total, left in totals):
+            return "the estimate is above the budget: the run will probably stop before its end"
+        if any(total.high is None or total.high > left for total, left in totals):
+            return "the most of the estimate is above the budget: the run may stop before its end"
+        return ""
 
     @property
     def calls(self) -> Guess:
@@ -108,6 +130,7 @@ class Outlook:
             "shard_size": self.shard_size,
             "calls": self.calls.to_json(),
             **_amounts(self.tokens_in, self.tokens_out, self.cost_usd, self.seconds),
+            "over_budget": self.over_budget or None,
             "notes": self.notes,
             "steps": [step.to_json() for step in self.steps],
         }
@@ -122,6 +145,10 @@ class Outlook:
         cost = self.cost_usd
         lines.append(f"    cost:       {'not known: the model has no price' if cost is None else cost.text('${:,.4f}')}")
         lines.append(f"    time:       {self._time()}")
+        if self.budget is not None:
+            spent = f", of which {self.spent.text(self.budget)} are spent" if self.spent.calls else ""
+            over = f"; {self.over_budget}" if self.over_budget else ""
+            lines.append(f"    budget:     {self.budget}{spent}{over}")
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
     def _time(self) -> str:

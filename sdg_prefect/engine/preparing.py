@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.errors import FlowError, InputError, Problem
+from sdg_prefect.models.budget import Budget
 from sdg_prefect.models.endpoint import Endpoint, resolve_endpoints
+from sdg_prefect.models.pricing import price_of
 from sdg_prefect.plan.compile import compile_plan
 from sdg_prefect.plan.plan import Plan
 from sdg_prefect.spec.flow import FlowSpec
@@ -52,11 +56,37 @@ def prepare(options: RunOptions, salt: str = "", *, needs_endpoints: bool = True
         # A file that could not be read may have named the endpoint.
         problems += error.problems if needs_endpoints and not reading.errors else ()
     problems += _command_problems(options)
+    budget = _budget(options, spec.budget, problems)
+    if budget is not None and budget.usd is not None:
+        problems += _price_problems(endpoints)
     if problems:
         raise FlowError(problems)
     if options.api_key_env:
         endpoints = {name: replace_key(endpoint, options.api_key_env) for name, endpoint in endpoints.items()}
-    return Prepared(spec, tracking, compile_plan(spec, tracking, endpoints, salt))
+    return Prepared(spec, tracking, replace(compile_plan(spec, tracking, endpoints, salt), budget=budget))
+
+
+def _budget(options: RunOptions, own: Budget | None, problems: list[Problem]) -> Budget | None:
+    """Return the budget of a flow with what the options say instead."""
+    given = {"usd": options.budget, "tokens": options.budget_tokens}
+    set_here = {name: value for name, value in given.items() if value is not None}
+    if not set_here:
+        return own
+    try:
+        return Budget.model_validate({**(own.model_dump() if own else {}), **set_here})
+    except ValidationError:
+        problems.append(Problem("a budget has to be a number above 0: dollars for --budget, tokens for --budget-tokens."))
+        return own
+
+
+def _price_problems(endpoints: Mapping[str, Endpoint]) -> list[Problem]:
+    """Find models whose calls a budget in dollars cannot count."""
+    hint = "Write price: {input: USD, output: USD}, for a million tokens each, at the model; or give a budget of tokens."
+    return [
+        Problem(f"the price of model '{model_id}' is not known, which a budget in dollars needs.", hint)
+        for model_id, endpoint in endpoints.items()
+        if endpoint.client != "pooling" and price_of(endpoint) is None
+    ]
 
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.engine.artifacts import show_plan, show_report, show_rows
+from sdg_prefect.engine.budgeting import open_spending, why_stopped
 from sdg_prefect.engine.cancelling import cancellable
 from sdg_prefect.engine.flows import SERVER_LOST, as_flow, run_logger
 from sdg_prefect.engine.live import Live, logger
@@ -19,13 +20,14 @@ from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.present import present
 from sdg_prefect.engine.results import StoreResults
 from sdg_prefect.engine.shard import Shard, seed_shards
-from sdg_prefect.engine.stopping import Phase, Stop
+from sdg_prefect.engine.stopping import BY_BUDGET, Phase, Stop
 from sdg_prefect.engine.threads import Threads
 from sdg_prefect.engine.walking import Walk
-from sdg_prefect.errors import SdgError, StoreError
+from sdg_prefect.errors import BudgetReached, SdgError, StoreError
 from sdg_prefect.models.connecting import connect
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.gateway import Gateway
+from sdg_prefect.models.spending import Spending
 from sdg_prefect.plan.plan import Plan
 from sdg_prefect.plan.sharding import MAX_TASK_RUNS, Sizes, cut
 from sdg_prefect.report.progress import Observer
@@ -66,6 +68,9 @@ class Run:
     uses: Mapping[str, Any] = field(default_factory=dict)
     """What the store knows the run to use; empty as long as it has not begun."""
 
+    spending: Spending | None = None
+    """Keeps the run within its budget, if it has one."""
+
     def __post_init__(self) -> None:
         self.root = Root.at(self.options.storage or settings().storage)
         self.tallies = {label: BlockTally(label) for label in self.plan.labels()}
@@ -84,6 +89,7 @@ class Run:
         async with present(self.root, self.run_id, self.plan.name, self.flow_run_ids) as heartbeat:
             with ExitStack() as stack:
                 stack.enter_context(telling(self.root, self._warn))
+                self.spending = await self._budgeted()
                 live = self._open(stack)
                 live.claims = Unclaimed() if self.options.fresh else open_claims(self.root, heartbeat)
                 name = f"{self.plan.name} {self.run_id}"
@@ -95,6 +101,13 @@ class Run:
                     await self._close(live)
                     live.claims.close()
         return report
+
+    async def _budgeted(self) -> Spending | None:
+        """Look what earlier runs have spent of the budget."""
+        if self.plan.budget is None:
+            return None
+        budget, stop = self.plan.budget, self.stop.ask_for_budget
+        return await asyncio.to_thread(open_spending, budget, self.root, self.plan.name, stop, is_fresh=self.options.fresh)
 
     def _begun(self) -> int:
         """Say how many task runs there were so far."""
@@ -120,7 +133,7 @@ class Run:
         concurrency = self.options.concurrency or settings().concurrency
         endpoints = {name: self._limited(endpoint) for name, endpoint in self.plan.endpoints.items()}
         endpoints = serve_simulated(endpoints, stack)
-        gateway = Gateway(endpoints, connect, settings().model_copy(update={"concurrency": concurrency}))
+        gateway = Gateway(endpoints, connect, settings().model_copy(update={"concurrency": concurrency}), self.spending)
         sizes = Sizes(self.options.shard_size, len(self.plan.steps()))
         loop, retries = asyncio.get_running_loop(), self.options.retry_rejects
         return Live(self.root, gateway, self.observer, self.run_id, sizes, Threads(), loop, retry_rejects=retries)
@@ -156,11 +169,29 @@ class Run:
         except asyncio.CancelledError:
             if not self.stop.is_ending:
                 await self._end(walk, "interrupted")
+            elif self.stop.status == BY_BUDGET:
+                raise await self._out_of_budget() from None
             raise
         log.info("%s", headline(report))
         await show_rows(self.plan.name, self.tables[0] if self.tables else self.seeds.slice(0, 0))
         await show_report(report)
         return report
+
+    async def _out_of_budget(self) -> BudgetReached:
+        """Return the error of a run that its budget stopped, once its report is kept."""
+        await self.stop.ended()
+        failure = BudgetReached(self._why_stopped)
+        failure.report = self.final_report
+        if self.final_report is not None:
+            await show_report(self.final_report)
+        return failure
+
+    @property
+    def _why_stopped(self) -> str:
+        """What a run that its budget stopped says; empty for any other."""
+        if self.spending is None or self.stop.status != BY_BUDGET:
+            return ""
+        return why_stopped(self.spending, self.seeds.num_rows, self.tallies.values())
 
     async def _work(self, walk: Walk) -> RunReport:
         """Take the seeds through all pipelines, and write the output and the report.
@@ -189,7 +220,8 @@ class Run:
 
     async def _keep_interrupted(self) -> None:
         failure = self.stop.walk.failure if self.stop.walk else None
-        await self._end(self.stop.walk, "interrupted", str(failure or ""))
+        said = self._why_stopped
+        await self._end(self.stop.walk, self.stop.status, " ".join(part for part in (said, str(failure or "")) if part))
 
     async def _end(self, walk: Walk | None, status: str, error: str = "") -> RunReport:
         """Keep what there is to report of a run that did not finish, if it can be kept."""
@@ -258,6 +290,7 @@ class Run:
             error=error,
             ui_url=self._page,
             warnings=self.warnings,
+            budget=None if self.spending is None else self.spending.to_json(),
         )
 
     @property

@@ -13,6 +13,8 @@ from sdg_prefect.engine.walking import Walk
 from sdg_prefect.report.progress import Observer
 from sdg_prefect.settings import settings
 
+BY_BUDGET = "stopped_by_budget"
+"""The status of a run that its budget stopped."""
 _PATIENCE = 10.0
 """Seconds that Prefect gets to record the end."""
 
@@ -44,6 +46,8 @@ class Stop:
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     deadline: float | None = None
     """When the one who waits for the run should go on without it, on the clock ``time.monotonic``."""
+    status: str = "interrupted"
+    """What the report of a stopped run says."""
     _ending: asyncio.Task[None] | None = None
 
     @property
@@ -62,6 +66,12 @@ class Stop:
                 self.walk.give_up()
             elif self._ending is None:
                 self._ending = asyncio.ensure_future(self._end())
+
+    def ask_for_budget(self) -> None:
+        """Stop softly, for nothing more may be spent."""
+        if not self.asked.is_set():
+            self.status = BY_BUDGET
+            self.ask()
 
     def go_on(self, phase: Phase) -> None:
         """Enter a phase.
@@ -104,10 +114,14 @@ class Stop:
 
     async def _drain(self, walk: Walk) -> None:
         gateway, seconds = walk.live.gateway, settings().drain_seconds
+        if self.status == BY_BUDGET:
+            # Nobody is in a hurry, and what is in flight will be billed.
+            seconds = max(seconds, gateway.longest_call)
         walk.stop()
         calls = gateway.in_flight
         wait = f": waiting up to {seconds:g} s for {calls:,} call{'s' * (calls != 1)} in flight" if calls else ""
-        self.observer.say(f"stopping{wait}; Ctrl-C again to stop at once")
+        why = "the budget is used up; " if self.status == BY_BUDGET else ""
+        self.observer.say(f"{why}stopping{wait}; Ctrl-C {'' if why else 'again '}to stop at once")
         await walk.drain(seconds)
         if lost := gateway.in_flight:
             self.observer.say(f"{lost:,} call{'s' * (lost != 1)} in flight given up; the next run asks again")

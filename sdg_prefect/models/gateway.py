@@ -14,8 +14,9 @@ from sdg_prefect.models.client import Client
 from sdg_prefect.models.completion import Choice, Completion, Failure, Request
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError, Reach
-from sdg_prefect.models.limiter import Lane, Limiter
+from sdg_prefect.models.limiter import Lane, Limiter, Permit
 from sdg_prefect.models.readiness import check_endpoint
+from sdg_prefect.models.spending import Spending
 from sdg_prefect.settings import Settings
 
 
@@ -50,6 +51,7 @@ class Gateway:
         endpoints: Mapping[str, Endpoint],
         connect: Callable[[Endpoint], Client],
         settings: Settings,
+        spending: Spending | None = None,
     ) -> None:
         """Prepare a gateway; nothing is called before the first request.
 
@@ -57,8 +59,10 @@ class Gateway:
             endpoints: Where each model id is served.
             connect: Makes the client of an endpoint.
             settings: Attempts, waits and the default concurrency.
+            spending: Keeps the calls within a budget.
         """
         self._settings = settings
+        self._spending = spending
         self._connect = connect
         self._endpoints = dict(endpoints)
         self._lines: dict[str, _Line] = {}
@@ -69,6 +73,11 @@ class Gateway:
         """Requests that are not at the endpoint: waiting for the limiter, for the endpoint, or for their next attempt."""
         self.is_stopped = False
         self.in_flight = 0
+
+    @property
+    def longest_call(self) -> float:
+        """Seconds after which every call in flight has ended."""
+        return max((endpoint.timeout for endpoint in self._endpoints.values()), default=0.0)
 
     def stop(self) -> None:
         """Send nothing more. Calls in flight are still waited for and kept, and what the ledger knows is still answered."""
@@ -170,6 +179,8 @@ class Gateway:
         with self._waiting():
             client = line.client or await self._open(line)
             permit = await line.lane.enter(request, again=attempt > 1)
+            if self._spending is not None:
+                await self._afford(self._spending, line.lane, permit)
         outcome: Completion | CallError | None = None
         self.in_flight += 1
         try:
@@ -182,6 +193,26 @@ class Gateway:
         finally:
             self.in_flight -= 1
             line.lane.leave(permit, outcome)
+            if self._spending is not None:
+                self._spending.note(outcome)
+
+    async def _afford(self, spending: Spending, lane: Lane, permit: Permit) -> None:
+        """Wait until the budget admits one more call.
+
+        Raises:
+            CancelledError: It is used up, and the run is stopping.
+        """
+        try:
+            while not spending.admits(self.in_flight):
+                if spending.is_used_up:
+                    spending.end()
+                    self._idle.discard(_current())
+                    self.stop()
+                    raise asyncio.CancelledError("the budget is used up")
+                await spending.wait()
+        except asyncio.CancelledError:
+            lane.leave(permit)
+            raise
 
     async def _open(self, line: _Line) -> Client:
         """Look at the endpoint and make its client, once."""

@@ -34,6 +34,7 @@ def compile_plan(flow: FlowSpec, tracking: Tracking, endpoints: Mapping[str, End
         endpoints=dict(endpoints),
         output_columns=output.names if flow.output_columns is not None else None,
         max_reject_rate=flow.max_reject_rate,
+        budget=flow.budget,
         warnings=(*flow.warnings, *(problem for problem in tracking.problems if problem.warning)),
     )
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.errors import Problem
 from sdg_prefect.frozen import digest
+from sdg_prefect.models.budget import Budget
 from sdg_prefect.models.endpoint import Endpoint
 
 
@@ -70,6 +71,8 @@ class Plan:
     """Where each model id is served."""
     output_columns: tuple[str, ...] | None
     max_reject_rate: float
+    budget: Budget | None = None
+    """What all runs of the flow on one store may cost."""
     warnings: tuple[Problem, ...] = ()
 
     def steps(self) -> list[Step]:

@@ -19,6 +19,8 @@ def plan_text(plan: Plan) -> str:
         lines += _pipeline_lines(pipeline, 1)
     if plan.output_columns is not None:
         lines.append(f"  output columns: {', '.join(plan.output_columns)}")
+    if plan.budget is not None:
+        lines.append(f"  budget: {plan.budget}")
     return "\n".join(lines)
 
 

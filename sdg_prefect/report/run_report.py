@@ -40,7 +40,7 @@ class RunReport:
     """What a run did."""
 
     status: str
-    """``completed``, ``completed_with_rejects``, ``failed`` or ``interrupted``."""
+    """``completed``, ``completed_with_rejects``, ``failed``, ``interrupted`` or ``stopped_by_budget``."""
     run_id: str
     flow: str
     rows_in: int
@@ -53,6 +53,8 @@ class RunReport:
     error: str = ""
     ui_url: str = ""
     warnings: Sequence[str] = ()
+    budget: Mapping[str, Any] | None = None
+    """The budget, and what this and earlier runs spent of it, if there is one."""
 
     @property
     def total(self) -> Counts:
@@ -82,6 +84,7 @@ class RunReport:
             "storage": self.storage,
             "error": self.error or None,
             "ui_url": self.ui_url or None,
+            "budget": self.budget,
             "warnings": list(self.warnings),
             "blocks": [block_json(tally) for tally in self.blocks],
         }

@@ -88,6 +88,7 @@ class FileReader:
             output_columns=values.output_columns,
             keep_inputs=values.keep_inputs,
             max_reject_rate=values.max_reject_rate,
+            budget=values.budget,
             description=values.description,
             lines=values.lines,
         )

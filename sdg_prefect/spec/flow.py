@@ -9,6 +9,7 @@ from typing import Literal
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.errors import Problem
 from sdg_prefect.frozen import Frozen
+from sdg_prefect.models.budget import Budget
 from sdg_prefect.models.endpoint import Endpoint
 
 
@@ -88,6 +89,8 @@ class FlowSpec:
     """True where the seeds' columns stay in the output besides ``output_columns`` (0.9's meaning)."""
     max_reject_rate: float = 0.0
     """Share of rejected rows up to which a run counts as completed."""
+    budget: Budget | None = None
+    """What its calls may cost."""
     description: str = ""
     lines: Mapping[str, int] = field(default_factory=dict)
     """Lines of ``inputs`` and ``output_columns``."""

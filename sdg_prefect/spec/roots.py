@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
 from sdg_prefect.errors import Problem
 from sdg_prefect.frozen import Frozen
+from sdg_prefect.models.budget import Budget
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.spec.flow import Inputs
 from sdg_prefect.spec.positions import Document, Path
@@ -29,8 +30,11 @@ ROOT_KEYS = (
     "pipelines",
     "output_columns",
     "max_reject_rate",
+    "budget",
     "parameters",
 )
+Kind = TypeVar("Kind", bound=Frozen)
+
 PIPELINE_KEYS = ("name", "flow", "blocks")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -45,6 +49,7 @@ class RootValues:
     output_columns: tuple[str, ...] | None
     keep_inputs: bool
     max_reject_rate: float
+    budget: Budget | None
     lines: Mapping[str, int]
     """Lines of ``inputs`` and ``output_columns``, as a user calls them."""
 
@@ -77,6 +82,7 @@ def read_root_values(reader: FileReader, data: Mapping[str, Any], default_name: 
         output_columns=own if own is not None else theirs,
         keep_inputs=own is None and theirs is not None,
         max_reject_rate=float(rate),
+        budget=_budget(reader, data),
         lines={
             "inputs": reader.document.line("inputs" if "inputs" in data else "metadata"),
             "output_columns": reader.document.line(*(("output_columns",) if own is not None else ("metadata", "output_columns"))),
@@ -106,7 +112,13 @@ def _inputs(reader: FileReader, data: Mapping[str, Any], metadata: Mapping[str, 
     return _validated(reader, Inputs, known, ("metadata", "dataset_requirements"))
 
 
-def _validated(reader: FileReader, kind: type[Inputs], value: Any, path: Path) -> Inputs | None:
+def _budget(reader: FileReader, data: Mapping[str, Any]) -> Budget | None:
+    if data.get("budget") is None:
+        return None
+    return _validated(reader, Budget, data["budget"], ("budget",))
+
+
+def _validated(reader: FileReader, kind: type[Kind], value: Any, path: Path) -> Kind | None:
     value = {} if value is None else value
     try:
         return kind.model_validate(value)

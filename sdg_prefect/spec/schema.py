@@ -6,6 +6,7 @@ from typing import Any
 
 from sdg_prefect.blocks import Block, block_names, find_block
 from sdg_prefect.frozen import documented_schema
+from sdg_prefect.models.budget import Budget
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.spec.flow import Inputs
 
@@ -28,6 +29,7 @@ def flow_schema() -> dict[str, Any]:
         "inputs": _lifted(documented_schema(Inputs), definitions),
         "output_columns": {**_NAMES, "description": "Columns of the output, in order."},
         "max_reject_rate": {"type": "number", "minimum": 0, "maximum": 1},
+        "budget": _lifted(documented_schema(Budget), definitions),
         "parameters": {"type": "object"},
     }
     blocks = {"$ref": "#/$defs/blocks"}

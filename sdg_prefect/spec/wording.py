@@ -102,7 +102,7 @@ def _words(details: Sequence[Any], key: str, known: Iterable[str], field: str) -
     detail = details[0]
     kind = detail["type"]
     if kind == "extra_forbidden":
-        if is_secret(detail["loc"][-1]):
+        if is_secret(detail["loc"][-1]) and not isinstance(detail["input"], int | float):
             return f"'{key}': a key must not stand in a file.", "Name its environment variable: api_key_env, under 'models:'."
         return f"unknown {field} '{key}'.", did_you_mean(str(detail["loc"][-1]), known)
     if kind == "missing":

@@ -13,7 +13,8 @@ from sdg_prefect.models.connecting import connect
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError, judge
 from sdg_prefect.models.gateway import Gateway
-from sdg_prefect.models.limiter import Bucket, Concurrency, Lane, Limiter, Permit
+from sdg_prefect.models.limiter import Lane, Limiter, Permit
+from sdg_prefect.models.pacing import Bucket, Concurrency
 from sdg_prefect.settings import Settings
 from sdg_prefect.simulator import SimulatedModel, SimulatorSettings
 

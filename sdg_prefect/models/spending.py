@@ -1,0 +1,75 @@
+"""The spending of a run, kept within its budget."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from sdg_prefect.models.budget import Budget, Spent
+from sdg_prefect.models.completion import Completion
+from sdg_prefect.models.failures import CallError
+
+
+class Spending:
+    """Keeps a run within a budget. Lives on the run's event loop.
+
+    A call is sent only while what was spent, and what the calls in flight will cost if they cost the average of this run, stay
+    below the budget. So it is exceeded at most by one call and by what the calls in flight cost above the average.
+    """
+
+    def __init__(self, budget: Budget, before: Spent, on_used_up: Callable[[], None]) -> None:
+        """Begin a run.
+
+        Args:
+            budget: What may be spent.
+            before: What earlier runs have spent of it.
+            on_used_up: Called when a call is not sent because the budget is used up.
+        """
+        self.budget = budget
+        self.before = before
+        self.now = Spent()
+        self._on_used_up = on_used_up
+        self._changed = asyncio.Event()
+
+    @property
+    def total(self) -> Spent:
+        """What all runs have spent."""
+        return self.before + self.now
+
+    @property
+    def is_used_up(self) -> bool:
+        """True if nothing more may be sent."""
+        return self.total.reaches(self.budget)
+
+    def admits(self, in_flight: int) -> bool:
+        """True if a call may be sent beside those in flight. Until the first is answered, that is one at a time."""
+        if not self.now.calls:
+            return not in_flight and not self.is_used_up
+        return not (self.total + self.now.mean().times(in_flight)).reaches(self.budget)
+
+    async def wait(self) -> None:
+        """Wait until a call has ended."""
+        await self._changed.wait()
+
+    def note(self, outcome: Completion | CallError | None) -> None:
+        """Take note of how a call ended; only one with an answer has cost something."""
+        if isinstance(outcome, Completion):
+            self.now += Spent(1, outcome.tokens_in + outcome.tokens_out, outcome.cost_usd or 0.0)
+        self._changed.set()
+        self._changed.clear()
+
+    def end(self) -> None:
+        """Tell that the budget is used up."""
+        self._on_used_up()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the budget and what was spent of it, for the report."""
+        return {
+            "usd": self.budget.usd,
+            "tokens": self.budget.tokens,
+            "spent_usd": round(self.total.usd, 6),
+            "spent_tokens": self.total.tokens,
+            "spent_before_usd": round(self.before.usd, 6),
+            "spent_before_tokens": self.before.tokens,
+        }
