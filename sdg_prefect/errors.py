@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -117,6 +118,15 @@ class ConservationError(SdgError):
 
 class StoreError(SdgError):
     """The store cannot be read or written."""
+
+
+def as_store_error(error: SdgError | OSError) -> SdgError:
+    """Return an error that says what to do where a disk is full."""
+    failure = error if isinstance(error, SdgError) else StoreError(f"the store cannot be used: {error}.")
+    causes: list[BaseException | None] = [error, error.__cause__, error.__context__]
+    if any(isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT) for cause in causes):
+        failure.hint = "Free some space; the same command goes on from here."
+    return failure
 
 
 class BlockError(SdgError):

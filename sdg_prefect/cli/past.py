@@ -95,11 +95,10 @@ def _summary(rows: Sequence[Mapping[str, Any]], total: int, run_id: str) -> str:
 
 def _find(run_id: str | None, storage: str | None) -> tuple[Root, str, dict[str, Any]]:
     """Find a run, or the last one that has a report, and its report."""
-    from sdg_prefect.settings import settings
     from sdg_prefect.store.root import Root
     from sdg_prefect.store.runs import read_reports, run_ids
 
-    root = Root.at(storage or settings().storage)
+    root = Root.chosen(storage)
     known = run_ids(root)
     if not known:
         raise FlowError(f"the store {root.uri} has no runs.", "Name another one with --storage.")

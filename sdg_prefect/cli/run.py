@@ -16,7 +16,7 @@ from sdg_prefect.errors import BudgetReached, FlowError, Interrupted, SdgError
 
 if TYPE_CHECKING:
     from sdg_prefect.cli.progress import Watcher
-    from sdg_prefect.engine.start import Outcome
+    from sdg_prefect.engine.outcome import Outcome
     from sdg_prefect.report.run_report import RunReport
 
 _INTERRUPTED = 130

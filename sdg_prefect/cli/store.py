@@ -135,11 +135,10 @@ def _survey(context: typer.Context, storage: str | None) -> Survey:
     Raises:
         FlowError: There is none.
     """
-    from sdg_prefect.settings import settings
     from sdg_prefect.store.housekeeping.survey import Survey
     from sdg_prefect.store.root import Root
 
-    root = Root.at(storage or context.obj or settings().storage)
+    root = Root.chosen(storage or context.obj)
     survey = Survey.of(root)
     if not survey.files:
         raise FlowError(f"there is no store at {root.uri}.", "Name another one with --storage.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from sdg_prefect.engine.live import logger
 from sdg_prefect.engine.marking import UNFINISHED, mark
 from sdg_prefect.report.run_report import RunReport
 from sdg_prefect.store.root import Root
+from sdg_prefect.store.runs import has_report, write_report
 from sdg_prefect.store.sharing.leases import sweep_leases
 from sdg_prefect.store.sharing.presence import Heartbeat, Presence, forget, is_alive, presences
 
@@ -103,7 +103,7 @@ async def _mark(client: PrefectClient, presence: Presence, heartbeat: Heartbeat)
 
 def _report(root: Root, presence: Presence) -> None:
     """Write what is known of a run that could not write its report."""
-    if root.exists("runs", presence.run_id, "report.json"):
+    if has_report(root, presence.run_id):
         return
     report = RunReport(
         status="crashed",
@@ -117,8 +117,7 @@ def _report(root: Root, presence: Presence) -> None:
         storage=root.uri,
         error="The process ended without a word. The same command goes on from what it left.",
     )
-    content = json.dumps(report.to_json(), ensure_ascii=False, indent=1)
-    root.write(f"{content}\n".encode(), "runs", presence.run_id, "report.json")
+    write_report(root, presence.run_id, report.to_json())
 
 
 def _forget(heartbeat: Heartbeat, dead: list[Presence]) -> None:

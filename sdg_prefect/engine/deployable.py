@@ -9,8 +9,8 @@ from prefect import flow
 from prefect.settings import PREFECT_UI_URL
 
 from sdg_prefect.engine.options import RunOptions
+from sdg_prefect.engine.outcome import allowed
 from sdg_prefect.engine.preparing import prepare
-from sdg_prefect.engine.running import allowed
 from sdg_prefect.engine.start import make_run, new_run_id, read_seeds_of
 from sdg_prefect.errors import SdgError
 from sdg_prefect.report.progress import Silent

@@ -52,7 +52,7 @@ class Estimator:
         found.at_once = min(endpoint.max_concurrency or self.concurrency, self.concurrency)
         if found.calls.high == 0:
             return []
-        earlier = self.history.paid_block(step.label)
+        earlier = self.history.block(step.label, "llm_calls")
         each_in, note_in = _tokens_in(step, unasked, replies, earlier)
         each_out, note_out = _tokens_out(step, unasked, replies, earlier)
         calls = found.calls.assumed()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from sdg_prefect.plan.plan import Step
 from sdg_prefect.store.root import Root
-from sdg_prefect.store.runs import read_report, read_uses, run_ids
+from sdg_prefect.store.runs import read_reports, read_uses, run_ids
 
 _LOOK_BACK = 50
 """Runs that are looked at, from the newest."""
@@ -21,29 +21,25 @@ class History:
 
     root: Root
     flow: str
-    _reports: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def uses(self) -> list[tuple[str, Mapping[str, Any]]]:
         """The runs with what they used."""
-        newest = reversed(run_ids(self.root)[-_LOOK_BACK:])
-        found = ((run_id, read_uses(self.root, run_id)) for run_id in newest)
-        return [(run_id, uses) for run_id, uses in found if uses.get("flow") == self.flow]
+        newest = run_ids(self.root)[-_LOOK_BACK:]
+        found = read_uses(self.root, newest)
+        return [(run_id, found[run_id]) for run_id in reversed(newest) if found.get(run_id, {}).get("flow") == self.flow]
 
-    def block(self, label: str) -> Mapping[str, Any] | None:
-        """Return a block's part of the newest report in which the block had rows."""
-        for run_id, _ in self.uses:
-            for block in self._report(run_id).get("blocks", ()):
-                if block["name"] == label and block["rows_in"]:
-                    found: Mapping[str, Any] = block
-                    return found
-        return None
+    @cached_property
+    def _reports(self) -> list[Mapping[str, Any]]:
+        """The reports of the runs; one that was killed has none."""
+        found = read_reports(self.root, [run_id for run_id, _ in self.uses])
+        return [found[run_id] for run_id, _ in self.uses if run_id in found]
 
-    def paid_block(self, label: str) -> Mapping[str, Any] | None:
-        """Return a block's part of the newest report in which it made calls."""
-        for run_id, _ in self.uses:
-            for block in self._report(run_id).get("blocks", ()):
-                if block["name"] == label and block["llm_calls"]:
+    def block(self, label: str, having: Literal["rows_in", "llm_calls"]) -> Mapping[str, Any] | None:
+        """Return a block's part of the newest report in which it had rows, or made calls."""
+        for report in self._reports:
+            for block in report["blocks"]:
+                if block["name"] == label and block[having]:
                     found: Mapping[str, Any] = block
                     return found
         return None
@@ -60,11 +56,3 @@ class History:
                     ]
                     return f"changed since run {run_id}: {', '.join(names) or 'the version of this program'}"
         return "this block is new" if self.uses else ""
-
-    def _report(self, run_id: str) -> Mapping[str, Any]:
-        if run_id not in self._reports:
-            try:
-                self._reports[run_id] = read_report(self.root, run_id)
-            except FileNotFoundError:
-                self._reports[run_id] = {}  # the run was killed
-        return self._reports[run_id]

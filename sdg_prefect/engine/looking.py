@@ -66,7 +66,7 @@ def look_ahead(plan: Plan, options: RunOptions) -> Outlook:
     """Walk a plan through the store and the ledger without running anything or calling a model."""
     from sdg_prefect.store.seeds import read_seeds
 
-    root = Root.at(options.storage or settings().storage)
+    root = Root.chosen(options.storage)
     seeds = read_seeds(str(options.input), options.limit)
     sizes = Sizes(options.shard_size, len(plan.steps()))
     outlook = Outlook(seeds.num_rows, sizes.of(seeds.num_rows))
@@ -181,7 +181,7 @@ class _Look:
     def _yield(self, step: Step) -> Guess:
         """Guess how many rows one row gives."""
         block = step.block
-        earlier = self.history.block(step.label)
+        earlier = self.history.block(step.label, "rows_in")
         likely = earlier["rows_out"] / earlier["rows_in"] if earlier else 1.0
         if not block.makes_rows and not block.model_ids():
             return Guess.exactly(1) if block.leaves_out == "nothing" else Guess(0, min(1.0, likely), 1)

@@ -3,44 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.engine.artifacts import show_plan, show_report, show_rows
 from sdg_prefect.engine.budgeting import open_spending, why_stopped
 from sdg_prefect.engine.cancelling import cancellable
+from sdg_prefect.engine.delivering import deliver, seeds_folder, store_seeds
 from sdg_prefect.engine.flows import SERVER_LOST, as_flow, run_logger
 from sdg_prefect.engine.live import Live, logger
+from sdg_prefect.engine.opening import open_live
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.present import present
 from sdg_prefect.engine.results import StoreResults
-from sdg_prefect.engine.shard import Shard, seed_shards
+from sdg_prefect.engine.shard import Shard
 from sdg_prefect.engine.stopping import BY_BUDGET, Phase, Stop
-from sdg_prefect.engine.threads import Threads
 from sdg_prefect.engine.walking import Walk
-from sdg_prefect.errors import BudgetReached, SdgError, StoreError
-from sdg_prefect.models.connecting import connect
-from sdg_prefect.models.endpoint import Endpoint
-from sdg_prefect.models.gateway import Gateway
+from sdg_prefect.errors import BudgetReached, SdgError, as_store_error
 from sdg_prefect.models.spending import Spending
 from sdg_prefect.plan.plan import Plan
-from sdg_prefect.plan.sharding import MAX_TASK_RUNS, Sizes, cut
 from sdg_prefect.report.progress import Observer
 from sdg_prefect.report.rendering import headline
 from sdg_prefect.report.run_report import BlockTally, RunReport
-from sdg_prefect.rows import fingerprint, with_rows
-from sdg_prefect.settings import settings
-from sdg_prefect.store.checkpoints import keep_seeds
 from sdg_prefect.store.integrity import telling
-from sdg_prefect.store.output import unified_schema, write_output
 from sdg_prefect.store.root import Root
-from sdg_prefect.store.runs import write_rejects, write_report, write_uses
-from sdg_prefect.store.shards import read_shards
+from sdg_prefect.store.runs import write_plan, write_rejects, write_report, write_uses
 from sdg_prefect.store.sharing.claims import Unclaimed, open_claims
 
 if TYPE_CHECKING:
@@ -72,10 +62,9 @@ class Run:
     """Keeps the run within its budget, if it has one."""
 
     def __post_init__(self) -> None:
-        self.root = Root.at(self.options.storage or settings().storage)
+        self.root = Root.chosen(self.options.storage)
         self.tallies = {label: BlockTally(label) for label in self.plan.labels()}
         self.started = time.perf_counter()
-        self.rows_out = 0
         self.stop = Stop(self.observer, self._keep_interrupted)
 
     async def execute(self) -> RunReport:
@@ -90,7 +79,7 @@ class Run:
             with ExitStack() as stack:
                 stack.enter_context(telling(self.root, self._warn))
                 self.spending = await self._budgeted()
-                live = self._open(stack)
+                live = open_live(self.plan, self.options, self.root, self.run_id, self.observer, self.spending, stack)
                 live.claims = Unclaimed() if self.options.fresh else open_claims(self.root, heartbeat)
                 name = f"{self.plan.name} {self.run_id}"
                 try:
@@ -129,22 +118,6 @@ class Run:
         seeds = self.options.input if isinstance(self.options.input, str) else f"{self.seeds.num_rows} rows in memory"
         return {"flow": self.plan.file, "input": seeds, "output": self.options.output or "", "storage": self.root.uri}
 
-    def _open(self, stack: ExitStack) -> Live:
-        concurrency = self.options.concurrency or settings().concurrency
-        endpoints = {name: self._limited(endpoint) for name, endpoint in self.plan.endpoints.items()}
-        endpoints = serve_simulated(endpoints, stack)
-        gateway = Gateway(endpoints, connect, settings().model_copy(update={"concurrency": concurrency}), self.spending)
-        sizes = Sizes(self.options.shard_size, len(self.plan.steps()))
-        loop, retries = asyncio.get_running_loop(), self.options.retry_rejects
-        return Live(self.root, gateway, self.observer, self.run_id, sizes, Threads(), loop, retry_rejects=retries)
-
-    def _limited(self, endpoint: Endpoint) -> Endpoint:
-        """Let ``--concurrency`` bound an endpoint from above."""
-        wanted = self.options.concurrency
-        if wanted is None or endpoint.max_concurrency is None:
-            return endpoint
-        return endpoint.model_copy(update={"max_concurrency": min(wanted, endpoint.max_concurrency)})
-
     async def _body(self, live: Live) -> RunReport:
         log = run_logger()
         await show_plan(self.plan)
@@ -157,7 +130,8 @@ class Run:
         self.observer.begin(self.plan.name, self.plan.labels(), self.seeds.num_rows)
         rows = self.seeds.num_rows
         log.info("%s: %s rows in shards of %s, store %s", self.plan.name, rows, live.sizes.of(rows), self.root.uri)
-        self._warn_of_many_task_runs(live)
+        if many := live.sizes.too_many(rows):
+            self.observer.say(many)
         self.started = time.perf_counter()
         try:
             report = await self._work(walk)
@@ -234,38 +208,17 @@ class Run:
             self.observer.say(f"The report of the run could not be kept: {unkept}")
         return report
 
-    def _warn_of_many_task_runs(self, live: Live) -> None:
-        rows, steps = self.seeds.num_rows, len(self.plan.steps())
-        task_runs = len(cut(rows, live.sizes.of(rows))) * steps
-        if task_runs > MAX_TASK_RUNS:
-            self.observer.say(
-                f"shards of {live.sizes.of(rows)} rows make {task_runs:,} task runs or more; Prefect's server carries about "
-                f"{MAX_TASK_RUNS:,}. Leave --shard-size away to have them sized."
-            )
-
     def _seed_shards(self, live: Live) -> list[Shard]:
-        """Put the seeds into the store."""
+        """Say what the run uses, and put its seeds into the store."""
         size = live.sizes.of(self.seeds.num_rows)
-        pieces = cut(self.seeds.num_rows, size)
-        parts = [self.seeds.slice(start, length) for start, length in pieces]
-        folder = f"inputs/{fingerprint(self.seeds)}-{size}"
+        folder = seeds_folder(self.seeds, size)
         self.uses = self.plan.uses() | {"input": folder}
         write_uses(self.root, self.run_id, self.uses)
-        kept = keep_seeds(self.root, folder, parts, self.run_id)
-        return seed_shards(kept, partial(asyncio.to_thread, keep_seeds, self.root, folder, parts, self.run_id, is_suspect=True))
+        return store_seeds(self.root, folder, self.seeds, size, self.run_id)
 
     def _write(self, shards: Sequence[Shard]) -> None:
-        """Write the output, shard by shard, in the order of the seeds."""
-        tables = with_rows(read_shards(self.root, [shard.ref for shard in shards]))
-        schema = unified_schema([table.schema for table in tables])
-        if self.plan.output_columns is not None:
-            names = [schema.names[0], *(name for name in self.plan.output_columns if name in schema.names)]
-            tables = [table.select([name for name in names if name in table.column_names]) for table in tables]
-            schema = unified_schema([table.schema for table in tables])
-        self.rows_out = sum(table.num_rows for table in tables)
-        self.tables = tables
-        if self.options.output is not None:
-            write_output(self.options.output, iter(tables), schema, keep_ids=self.options.keep_ids)
+        options = self.options
+        self.tables = deliver(self.root, shards, self.plan.output_columns, options.output, keep_ids=options.keep_ids)
 
     async def _keep_rejects(self, walk: Walk) -> None:
         if rejects := await walk.rejects():
@@ -282,7 +235,7 @@ class Run:
             run_id=self.run_id,
             flow=self.plan.name,
             rows_in=self.seeds.num_rows,
-            rows_out=self.rows_out,
+            rows_out=sum(table.num_rows for table in self.tables),
             blocks=list(self.tallies.values()),
             seconds=time.perf_counter() - self.started,
             output=self.options.output,
@@ -302,37 +255,5 @@ class Run:
         if self.stop.walk is not None:
             write_uses(self.root, self.run_id, {**self.uses, "checkpoints": sorted(self.stop.walk.folders)})
         self.final_report = report
-        write_report(self.root, self.run_id, str(self.plan), report.to_json())
-
-
-def as_store_error(error: SdgError | OSError) -> SdgError:
-    """Return an error that says what to do where a disk is full."""
-    failure = error if isinstance(error, SdgError) else StoreError(f"the store cannot be used: {error}.")
-    causes: list[BaseException | None] = [error, error.__cause__, error.__context__]
-    if any(isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT) for cause in causes):
-        failure.hint = "Free some space; the same command goes on from here."
-    return failure
-
-
-def serve_simulated(endpoints: dict[str, Endpoint], stack: ExitStack) -> dict[str, Endpoint]:
-    """Start the simulated model if any endpoint wants it, and say where it is."""
-    if not any(endpoint.is_simulated and endpoint.api_base is None for endpoint in endpoints.values()):
-        return endpoints
-    from sdg_prefect.simulator import SimulatedModel
-
-    server = stack.enter_context(SimulatedModel())
-    return {
-        name: endpoint.model_copy(update={"api_base": server.url})
-        if endpoint.is_simulated and endpoint.api_base is None
-        else endpoint
-        for name, endpoint in endpoints.items()
-    }
-
-
-def allowed(report: RunReport, plan: Plan, options: RunOptions) -> bool:
-    """True if the rejects of a run are within what was allowed."""
-    rejected = report.total.rejected
-    if not rejected or options.allow_rejects:
-        return True
-    rows = max((tally.counts.rows_in for tally in report.blocks), default=0)
-    return plan.max_reject_rate > 0 and rejected <= plan.max_reject_rate * max(1, rows)
+        write_plan(self.root, self.run_id, str(self.plan))
+        write_report(self.root, self.run_id, report.to_json())

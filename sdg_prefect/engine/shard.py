@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from sdg_prefect.errors import StoreError
 from sdg_prefect.store.checkpoints import Checkpoint
+from sdg_prefect.store.integrity import Damaged
 from sdg_prefect.store.shards import DatasetRef
+
+_MOST_REPAIRS = 3
+"""How often the input of a task run is made again before a disk that damages it at once is given up."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +71,22 @@ def numbered(shards: Sequence[Shard]) -> list[Shard]:
     """Sort shards into the order of their rows and number them anew."""
     ordered = sorted(shards, key=lambda shard: shard.order)
     return [replace(one, order=(place,), number=place + 1, of=len(ordered)) for place, one in enumerate(ordered)]
+
+
+async def used_whole(
+    shards: Sequence[Shard], use: Callable[[Sequence[Shard]], Awaitable[T]], may_repair: Callable[[], bool]
+) -> T:
+    """Use shards. If the data of some is found damaged, it is made again, from the ledger where models were asked.
+
+    Raises:
+        Damaged: It may not be made again, or is damaged again at once.
+    """
+    for _ in range(_MOST_REPAIRS):
+        try:
+            return await use(shards)
+        except Damaged as found:
+            if not may_repair():
+                raise
+            folders = {damage.folder for damage in found.damages}
+            shards = [await shard.remade() if shard.ref.uri in folders else shard for shard in shards]
+    return await use(shards)

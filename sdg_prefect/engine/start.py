@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sdg_prefect.engine.apart import Interruptions, interruptions, run_apart
 from sdg_prefect.engine.options import RunOptions
+from sdg_prefect.engine.outcome import Outcome, allowed
 from sdg_prefect.engine.preparing import prepare
 from sdg_prefect.engine.server import (
     Server,
@@ -25,7 +25,6 @@ from sdg_prefect.engine.server import (
 from sdg_prefect.engine.watching import watched
 from sdg_prefect.errors import Interrupted
 from sdg_prefect.report.progress import Observer, Silent
-from sdg_prefect.settings import settings
 from sdg_prefect.store.checking import check_storage
 from sdg_prefect.store.root import Root
 
@@ -34,18 +33,7 @@ if TYPE_CHECKING:
 
     from sdg_prefect.engine.running import Run
     from sdg_prefect.plan.plan import Plan
-    from sdg_prefect.report.run_report import RunReport
     from sdg_prefect.spec.flow import FlowSpec
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run leaves to its caller."""
-
-    report: RunReport
-    is_success: bool
-    """True if it completed, with no more rejects than allowed."""
-    tables: list[pa.Table]
 
 
 def new_run_id() -> str:
@@ -71,14 +59,14 @@ def run(options: RunOptions, observer: Observer | None = None, *, is_last: bool 
     with interruptions() as heard:
         prepared = prepare(options, salt=run_id if options.fresh else "")
         check_installed()
-        check_storage(options.storage or settings().storage)
+        check_storage(options.storage)
         if prepared.plan.warnings:
             watcher.say(f"{len(prepared.plan.warnings)} warning(s) about the flow; 'check' shows them.")
         server = _begin(watcher)
         if server is not _NO_SERVER:
             os.environ.update(client_environment(server))
         seeds = read_seeds_of(options, prepared.spec)
-        _warm_up(prepared.plan, Root.at(options.storage or settings().storage))
+        _warm_up(prepared.plan, Root.chosen(options.storage))
         server = _ready(server, watcher)
         this = make_run(prepared.plan, options, seeds, run_id, watcher, server.ui_url)
         try:
@@ -165,7 +153,6 @@ async def _run(this: Run, server: Server, heard: Interruptions, *, is_last: bool
     from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
 
     from sdg_prefect.engine.recorded import wait_until_recorded
-    from sdg_prefect.engine.running import allowed
 
     heard.attach(this.stop)
     # A process that imported Prefect before has settings that know nothing of this server.

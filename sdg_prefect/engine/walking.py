@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -13,11 +13,12 @@ from prefect import Task
 from prefect.utilities.annotations import opaque, quote
 
 from sdg_prefect.accounting import check_chain
+from sdg_prefect.awaiting import all_ended
 from sdg_prefect.engine.claiming import Claiming
 from sdg_prefect.engine.flows import as_flow
 from sdg_prefect.engine.live import Live, ShardContext
 from sdg_prefect.engine.results import StoreResults
-from sdg_prefect.engine.shard import Shard, numbered, parts_of
+from sdg_prefect.engine.shard import Shard, numbered, parts_of, used_whole
 from sdg_prefect.engine.tasks import Job, make_task
 from sdg_prefect.errors import SdgError
 from sdg_prefect.frozen import digest
@@ -27,8 +28,6 @@ from sdg_prefect.store.checkpoints import Checkpoint, Reject, checkpoint_folder,
 from sdg_prefect.store.integrity import Damaged
 
 _SHARDS_IN_FLIGHT = 64
-_MOST_REPAIRS = 3
-"""How often the input of a task run is made again before a disk that damages it at once is given up."""
 
 T = TypeVar("T")
 
@@ -117,7 +116,7 @@ class Walk:
                 chain = [step]
                 while steps and isinstance(steps[0], Step) and steps[0].scope == "row":
                     chain.append(steps.pop(0))  # type: ignore[arg-type]
-                streams = await _all([self._stream(chain, shard) for shard in shards])
+                streams = await all_ended([self._stream(chain, shard) for shard in shards])
                 shards = numbered([shard for stream in streams for shard in stream])
         return shards
 
@@ -126,7 +125,7 @@ class Walk:
         if not chain:
             return [shard]
         made = await self._rounds(chain[0], [shard])
-        streams = await _all([self._stream(chain[1:], one) for one in made])
+        streams = await all_ended([self._stream(chain[1:], one) for one in made])
         return [one for stream in streams for one in stream]
 
     async def _barrier(self, step: Step, shards: Sequence[Shard]) -> list[Shard]:
@@ -137,7 +136,7 @@ class Walk:
         if step.times == 1:
             return await self._task_run(step, shards)
         given = [[shard.moved(shard.ref.in_round(number)) for shard in shards] for number in range(step.times)]
-        rounds = await _all([self._task_run(step, one) for one in given])
+        rounds = await all_ended([self._task_run(step, one) for one in given])
         return [shard.moved(shard.ref, (number, *shard.order)) for number, made in enumerate(rounds) for shard in made]
 
     async def _task_run(self, step: Step, shards: Sequence[Shard]) -> list[Shard]:
@@ -185,16 +184,7 @@ class Walk:
 
     async def whole(self, shards: Sequence[Shard], use: Callable[[Sequence[Shard]], Awaitable[T]]) -> T:
         """Use shards. If the data of some is found damaged, it is made again, from the ledger where models were asked."""
-        repairs = 0
-        while True:
-            try:
-                return await use(shards)
-            except Damaged as found:
-                folders = {damage.folder for damage in found.damages}
-                repairs += 1
-                if repairs > _MOST_REPAIRS or self.live.gateway.is_stopped:
-                    raise
-                shards = [await shard.remade() if shard.ref.uri in folders else shard for shard in shards]
+        return await used_whole(shards, use, lambda: not self.live.gateway.is_stopped)
 
     async def rejects(self) -> list[Reject]:
         """Read the rows that were rejected so far."""
@@ -258,12 +248,3 @@ class Walk:
         replayed = checkpoint.run_id != self.live.run_id
         self.tallies[step.label].add(checkpoint.counts, checkpoint.seconds, replayed=replayed)
         self.live.observer.shard_done(step.label, checkpoint.counts, replayed=replayed)
-
-
-async def _all(jobs: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Await all; when one fails, the others end what they are at, and the first failure is raised."""
-    results = await asyncio.gather(*jobs, return_exceptions=True)
-    failures = [result for result in results if isinstance(result, BaseException)]
-    for failure in sorted(failures, key=lambda failure: isinstance(failure, asyncio.CancelledError)):
-        raise failure
-    return results  # type: ignore[return-value]

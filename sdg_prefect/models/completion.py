@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from sdg_prefect.frozen import digest
@@ -48,6 +48,10 @@ class Choice:
     """Log-probabilities as a list of ``{token: logprob}`` per position, or None."""
     tool_calls: Sequence[Mapping[str, Any]] | None = None
 
+    def well_formed(self) -> Choice:
+        """Replace halves of characters, which some servers send where a reply was cut and which no file can hold."""
+        return replace(self, text=_whole(self.text), reasoning=_whole(self.reasoning))
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
@@ -65,6 +69,10 @@ class Completion:
     replayed: bool = False
     """True where the ledger had it, so that nothing was paid now."""
 
+    def after(self, attempts: int) -> Completion:
+        """Return the completion as the answer to an attempt of this number, with texts that any file can hold."""
+        return replace(self, attempts=attempts, choices=tuple(choice.well_formed() for choice in self.choices))
+
     def to_record(self) -> dict[str, Any]:
         """Return the JSON-like record that the ledger keeps."""
         record = {name: getattr(self, name) for name in _RECORDED}
@@ -77,6 +85,16 @@ class Completion:
         choices = tuple(Choice(**choice) for choice in record["choices"])
         mine = {each.name: record[each.name] for each in fields(cls) if each.name in record}
         return cls(**{**mine, "choices": choices, "replayed": record.get("replayed", True)})
+
+
+def _whole(text: str | None) -> str | None:
+    if text is None or text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
 
 
 _RECORDED = tuple(each.name for each in fields(Completion) if each.name != "replayed")

@@ -6,12 +6,13 @@ import asyncio
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, cast
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+from sdg_prefect.awaiting import all_ended
 from sdg_prefect.errors import EndpointError
 from sdg_prefect.models.client import Client
-from sdg_prefect.models.completion import Choice, Completion, Failure, Request
+from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError, Reach
 from sdg_prefect.models.limiter import Lane, Limiter, Permit
@@ -109,13 +110,9 @@ class Gateway:
         self._asked.add(mine)
         try:
             # In-flight calls are paid for: when one raises, the others are waited for, not cancelled.
-            results = await asyncio.gather(*(answer(request) for request in requests), return_exceptions=True)
+            return await all_ended([answer(request) for request in requests])
         finally:
             self._asked.discard(mine)
-        failures = [result for result in results if isinstance(result, BaseException)]
-        for failure in sorted(failures, key=lambda failure: isinstance(failure, asyncio.CancelledError)):
-            raise failure
-        return cast("list[Completion | Failure]", results)
 
     def key_of(self, request: Request) -> str:
         """Return the key under which the completion of a request is kept."""
@@ -145,7 +142,7 @@ class Gateway:
         while True:
             attempt += 1
             try:
-                return _well_formed(await self._call(line, request, attempt), attempt)
+                return (await self._call(line, request, attempt)).after(attempt)
             except CallError as error:
                 verdict = error.verdict
                 if verdict.reach is Reach.RUN:
@@ -203,13 +200,10 @@ class Gateway:
             CancelledError: It is used up, and the run is stopping.
         """
         try:
-            while not spending.admits(self.in_flight):
-                if spending.is_used_up:
-                    spending.end()
-                    self._idle.discard(_current())
-                    self.stop()
-                    raise asyncio.CancelledError("the budget is used up")
-                await spending.wait()
+            if not await spending.affords(lambda: self.in_flight):
+                self._idle.discard(_current())
+                self.stop()
+                raise asyncio.CancelledError("the budget is used up")
         except asyncio.CancelledError:
             lane.leave(permit)
             raise
@@ -259,24 +253,6 @@ def _current() -> asyncio.Task[Any]:
     task = asyncio.current_task()
     assert task is not None
     return task
-
-
-def _well_formed(completion: Completion, attempts: int) -> Completion:
-    """Replace halves of characters, which some servers send where a reply was cut and which no file can hold."""
-    choices = tuple(map(_whole, completion.choices))
-    if attempts == 1 and all(whole is choice for whole, choice in zip(choices, completion.choices, strict=True)):
-        return completion
-    return replace(completion, attempts=attempts, choices=choices)
-
-
-def _whole(choice: Choice) -> Choice:
-    if choice.text is None or choice.text.isascii():
-        return choice
-    try:
-        choice.text.encode()
-    except UnicodeEncodeError:
-        return replace(choice, text=choice.text.encode("utf-8", "replace").decode())
-    return choice
 
 
 def _address(endpoint: Endpoint) -> str:

@@ -48,9 +48,18 @@ class Spending:
             return not in_flight and not self.is_used_up
         return not (self.total + self.now.mean().times(in_flight)).reaches(self.budget)
 
-    async def wait(self) -> None:
-        """Wait until a call has ended."""
-        await self._changed.wait()
+    async def affords(self, in_flight: Callable[[], int]) -> bool:
+        """Wait until the budget admits one more call; False, once it is told, if it is used up.
+
+        Args:
+            in_flight: Counts the calls in flight.
+        """
+        while not self.admits(in_flight()):
+            if self.is_used_up:
+                self._on_used_up()
+                return False
+            await self._changed.wait()
+        return True
 
     def note(self, outcome: Completion | CallError | None) -> None:
         """Take note of how a call ended; only one with an answer has cost something."""
@@ -58,10 +67,6 @@ class Spending:
             self.now += Spent(1, outcome.tokens_in + outcome.tokens_out, outcome.cost_usd or 0.0)
         self._changed.set()
         self._changed.clear()
-
-    def end(self) -> None:
-        """Tell that the budget is used up."""
-        self._on_used_up()
 
     def to_json(self) -> dict[str, Any]:
         """Return the budget and what was spent of it, for the report."""

@@ -44,6 +44,16 @@ class Sizes:
         """Return the size of the shards of so many rows."""
         return self.fixed or choose_shard_size(rows, self.steps)
 
+    def too_many(self, rows: int) -> str:
+        """Say what speaks against the size that the user asks for; nothing where Prefect carries it."""
+        task_runs = len(cut(rows, self.of(rows))) * self.steps
+        if task_runs <= MAX_TASK_RUNS:
+            return ""
+        return (
+            f"shards of {self.of(rows)} rows make {task_runs:,} task runs or more; Prefect's server carries about "
+            f"{MAX_TASK_RUNS:,}. Leave --shard-size away to have them sized."
+        )
+
 
 def cut(rows: int, shard_size: int) -> list[tuple[int, int]]:
     """Return start and length of each shard; no rows are one empty shard."""

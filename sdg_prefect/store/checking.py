@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from pathlib import Path
 
 from sdg_prefect.errors import FlowError, Problem
-from sdg_prefect.store.places import explain
+from sdg_prefect.store.places import folder_obstacle, lasting_failure
 from sdg_prefect.store.root import Root, open_filesystem
 
 _PROBE = ("tmp", "writable")
-"""The object that is written to find out whether a store on S3 can be."""
-_MAY_PASS = (errno.EBUSY, errno.EREMOTEIO)
-"""What s3fs makes of an S3 that is overloaded or fails by itself."""
+"""What is written below the root of a store on S3 to find out whether it can be."""
 
 
-def check_storage(uri: str) -> None:
+def check_storage(storage: str | None) -> None:
     """Find out before a run whether a store can be written and read; on S3 by an object that stays there.
+
+    Args:
+        storage: The store as somebody chose it; None for that of the settings.
 
     Raises:
         FlowError: It cannot, and no run could.
     """
-    root = Root.at(uri)
-    message = _remote_obstacle(root) if root.is_remote else _local_obstacle(Path(root.uri))
-    if message is not None:
-        raise FlowError([Problem(*message, uri)])
+    root = Root.chosen(storage)
+    obstacle = _remote_obstacle(root) if root.is_remote else _local_obstacle(root)
+    if obstacle is not None:
+        reason, hint = obstacle
+        raise FlowError([Problem(f"cannot be the store: {reason}.", hint, storage or root.uri)])
 
 
-def _local_obstacle(folder: Path) -> tuple[str, str] | None:
-    nearest = next(place for place in (folder, *folder.parents) if place.exists())
-    hint = "Name another folder with --storage."
-    if not nearest.is_dir():
-        return f"cannot be the store: '{nearest}' is a file.", hint
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        return f"cannot be the store: the folder '{nearest}' is read-only.", hint
-    return None
+def _local_obstacle(root: Root) -> tuple[str, str] | None:
+    reason = folder_obstacle(Path(root.uri, *_PROBE))
+    return None if reason is None else (reason, "Name another folder with --storage.")
 
 
 def _remote_obstacle(root: Root) -> tuple[str, str] | None:
@@ -45,16 +40,6 @@ def _remote_obstacle(root: Root) -> tuple[str, str] | None:
         probe = "/".join((path.rstrip("/"), *_PROBE))
         filesystem.pipe_file(probe, b"written\n")
         filesystem.cat_file(probe, start=0, end=1)
-    except Exception as error:
-        failure = explain(error)
-        if failure is None:
-            raise
-        if may_pass(error):
-            return None
-        return f"cannot be the store: {failure[0]}.", failure[1]
+    except Exception as error:  # noqa: BLE001 - raised again where it does not come from S3
+        return lasting_failure(error)
     return None
-
-
-def may_pass(error: Exception) -> bool:
-    """True if S3 answered that it cannot answer now, which says nothing about what comes later."""
-    return isinstance(error, OSError) and error.errno in _MAY_PASS

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 from sdg_prefect.errors import FlowError, Problem, StoreError
 from sdg_prefect.rows import ROW_ID
-from sdg_prefect.store.checking import may_pass
 from sdg_prefect.store.columns import conformed, unified_schema
 from sdg_prefect.store.formats import WRITABLE, Format, extension, is_compressed, output_format_of
 from sdg_prefect.store.hub import PREFIX
-from sdg_prefect.store.places import S3, RemoteDisk, explain, nearest_folder
+from sdg_prefect.store.places import S3, RemoteDisk, explain, folder_obstacle, lasting_failure
 from sdg_prefect.store.replacing import folder_beside, put_files, replacing_file
 from sdg_prefect.store.root import is_remote, open_filesystem
 from sdg_prefect.store.writers import write_file, write_folder
@@ -99,12 +98,8 @@ def _local_obstacle(target: str, kind: Format) -> tuple[str, str] | None:
         return "is a file, and an Arrow folder is to be written.", WRITABLE
     elif path.is_dir():
         return "is a folder.", "Name a file in it, or remove it."
-    nearest = nearest_folder(path)
-    if not nearest.is_dir():
-        return f"cannot be made: '{nearest}' is a file.", "Name another folder."
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        return f"cannot be written: the folder '{nearest}' is read-only.", "Name another folder."
-    return None
+    reason = folder_obstacle(path)
+    return None if reason is None else (f"cannot be written: {reason}.", "Name another folder.")
 
 
 def _remote_obstacle(target: str, kind: Format) -> tuple[str, str] | None:
@@ -122,14 +117,9 @@ def _remote_obstacle(target: str, kind: Format) -> tuple[str, str] | None:
     except PermissionError:
         # Who may put an object need not be allowed to list the bucket.
         return None
-    except Exception as error:
-        failure = explain(error)
-        if failure is None:
-            raise
-        if may_pass(error):
-            return None
-        reason, hint = failure
-        return f"cannot be written: {reason}.", hint
+    except Exception as error:  # noqa: BLE001 - raised again where it does not come from S3
+        failure = lasting_failure(error)
+        return None if failure is None else (f"cannot be written: {failure[0]}.", failure[1])
     return None
 
 

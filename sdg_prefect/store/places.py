@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import gzip
 import io
@@ -27,6 +28,8 @@ UTF8 = "Save the file as UTF-8."
 _BUFFER_BYTES = 1 << 20
 _SHOWN = 5
 """Broken lines that are told one by one."""
+_MAY_PASS = (errno.EBUSY, errno.EREMOTEIO)
+"""What s3fs makes of an S3 that is overloaded or fails by itself."""
 
 
 class Disk(Protocol):
@@ -240,6 +243,24 @@ def lowered(text: str) -> str:
     return (text[:1].lower() + text[1:]).rstrip(".")
 
 
-def nearest_folder(path: Path) -> Path:
-    """Return the nearest folder above a path that is there."""
-    return next(parent for parent in path.absolute().parents if parent.exists())
+def folder_obstacle(path: Path) -> str | None:
+    """Say why nothing can be written below the nearest folder above a path; None where it can."""
+    nearest = next(parent for parent in path.absolute().parents if parent.exists())
+    if not nearest.is_dir():
+        return f"'{nearest}' is a file"
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return f"the folder '{nearest}' is read-only"
+    return None
+
+
+def lasting_failure(error: Exception) -> tuple[str, str] | None:
+    """Say in words why a place can never be used, and what to do; None where it may be well soon.
+
+    Raises:
+        Exception: The error itself, if it does not come from the place.
+    """
+    failure = explain(error)
+    if failure is None:
+        raise error
+    # S3 answered that it cannot answer now, which says nothing about what comes later.
+    return None if isinstance(error, OSError) and error.errno in _MAY_PASS else failure

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.errors import StoreError
+from sdg_prefect.settings import settings
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -82,6 +83,11 @@ class Root:
         text = os.fspath(place)
         return cls(text.rstrip("/") if is_remote(text) else str(Path(text.removeprefix("file://")).expanduser().resolve()))
 
+    @classmethod
+    def chosen(cls, storage: str | None) -> Root:
+        """Name the store that somebody chose; where nobody did, that of the settings."""
+        return cls.at(storage or settings().storage)
+
     @property
     def is_remote(self) -> bool:
         """True where the store is not a local folder."""
@@ -145,7 +151,7 @@ class Root:
             try:
                 piece = bytes(self.filesystem.cat_file(path, start=start, end=start + _PART_BYTES))
             except OSError as error:
-                if _s3_code(error) == "InvalidRange":
+                if s3_code(error) == "InvalidRange":
                     return
                 raise
             yield piece
@@ -230,7 +236,7 @@ class Root:
         return Path(tempfile.mkdtemp(dir=base))
 
 
-def _s3_code(error: OSError) -> str:
+def s3_code(error: OSError) -> str:
     """Return the word by which S3 says what went wrong."""
     response: Any = getattr(error.__cause__, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from sdg_prefect.store.checkpoints import Reject
@@ -18,11 +19,20 @@ USES_FILE = "uses.json"
 ``checkpoints``, the folders of those that it made or found."""
 
 
-def write_report(root: Root, run_id: str, plan: str, report: Mapping[str, Any]) -> None:
-    """Write the plan and the report of a run."""
+def write_plan(root: Root, run_id: str, plan: str) -> None:
+    """Write the plan of a run, for people."""
     root.write(f"{plan}\n".encode(), "runs", run_id, "plan.txt")
+
+
+def write_report(root: Root, run_id: str, report: Mapping[str, Any]) -> None:
+    """Write the report of a run."""
     content = json.dumps(report, ensure_ascii=False, indent=1)
     root.write(f"{content}\n".encode(), "runs", run_id, _REPORT)
+
+
+def has_report(root: Root, run_id: str) -> bool:
+    """True if a run has written its report."""
+    return root.exists("runs", run_id, _REPORT)
 
 
 def write_uses(root: Root, run_id: str, uses: Mapping[str, Any]) -> None:
@@ -30,13 +40,9 @@ def write_uses(root: Root, run_id: str, uses: Mapping[str, Any]) -> None:
     root.write(json.dumps(uses, ensure_ascii=False, indent=1).encode(), "runs", run_id, USES_FILE)
 
 
-def read_uses(root: Root, run_id: str) -> dict[str, Any]:
-    """Read what a run works with; nothing where it ended before its first block."""
-    try:
-        uses: dict[str, Any] = json.loads(root.read("runs", run_id, USES_FILE))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return uses
+def read_uses(root: Root, run_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Read what runs work with, by their ids; those that ended before their first block are left out."""
+    return _read_objects(root, run_ids, USES_FILE)
 
 
 def write_rejects(root: Root, run_id: str, rejects: Sequence[Reject]) -> None:
@@ -60,20 +66,19 @@ def run_ids(root: Root) -> list[str]:
     return sorted(entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in found if entry["type"] == "directory")
 
 
-def read_report(root: Root, run_id: str) -> dict[str, Any]:
-    """Read the report of a run.
-
-    Raises:
-        FileNotFoundError: It has none: it is still on, or was killed.
-    """
-    report: dict[str, Any] = json.loads(root.read("runs", run_id, _REPORT))
-    return report
-
-
 def read_reports(root: Root, run_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Read the reports of runs, by their ids; those that have none are left out."""
-    paths = {f"runs/{run_id}/{_REPORT}": run_id for run_id in run_ids}
-    return {paths[path]: json.loads(content) for path, content in read_files(root, paths).items()}
+    """Read the reports of runs, by their ids; those that have none, for they are still on or were killed, are left out."""
+    return _read_objects(root, run_ids, _REPORT)
+
+
+def _read_objects(root: Root, run_ids: Iterable[str], name: str) -> dict[str, dict[str, Any]]:
+    """Read a file of many runs at once; what is not there or not whole is left out."""
+    paths = {f"runs/{run_id}/{name}": run_id for run_id in run_ids}
+    found: dict[str, dict[str, Any]] = {}
+    for path, content in read_files(root, paths).items():
+        with suppress(ValueError):
+            found[paths[path]] = json.loads(content)
+    return found
 
 
 def read_rejects_of(root: Root, run_id: str) -> list[dict[str, Any]]:

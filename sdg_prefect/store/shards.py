@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,9 @@ from typing import TYPE_CHECKING
 from sdg_prefect.errors import StoreError
 from sdg_prefect.frozen import Frozen, digest
 from sdg_prefect.rows import ROW_ID, child_id, concat, fingerprint, ids_of, with_ids
+from sdg_prefect.store.arrow_folder import records
 from sdg_prefect.store.integrity import GONE, Damage, Damaged, FileMark, find_damage, mark_file, set_aside, wrong_with
+from sdg_prefect.store.replacing import sync
 from sdg_prefect.store.root import Root, write_durably
 
 if TYPE_CHECKING:
@@ -25,12 +26,6 @@ REPEAT = "IterBlock"
 
 _TRIES = 20
 """How often data is put in its place while other processes put the same there and it is found damaged."""
-_PLAIN_FORMAT: dict[str, object] = {
-    "_format_columns": None,
-    "_format_kwargs": {},
-    "_format_type": None,
-    "_output_all_columns": False,
-}
 
 
 class DatasetRef(Frozen):
@@ -90,7 +85,7 @@ def write_shards(root: Root, folder: str, parts: Sequence[pa.Table], beside: Map
             file = _save_table(table, workspace / f"data-{number:05d}-of-{len(parts):05d}.arrow")
             shards.append((table.num_rows, fingerprint(table), file))
             start += part.num_rows
-        others = {**_records([file.name for *_, file in shards], digest([print_ for _, print_, _ in shards])), **(beside or {})}
+        others = {**records([file.name for *_, file in shards], digest([print_ for _, print_, _ in shards])), **(beside or {})}
         files = [_save(content, workspace / name) for name, content in sorted(others.items())]
         uri = f"{folder}/{digest([(file.name, file.checksum) for file in (*(file for *_, file in shards), *files)])}"
         _put(root, workspace, uri, [*(file for *_, file in shards), *files])
@@ -126,28 +121,13 @@ def _save_table(table: pa.Table, path: Path) -> FileMark:
 
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(path)
     return mark_file(path)
 
 
 def _save(content: bytes, path: Path) -> FileMark:
     write_durably(path, content)
     return FileMark.of(path.name, content)
-
-
-def _records(names: Sequence[str], mark: str) -> dict[str, bytes]:
-    """Return the files that ``datasets.load_from_disk`` wants beside the data.
-
-    ``Dataset.save_to_disk`` writes the same, but spends most of its time copying metadata in Python, which holds up every other
-    shard of the process.
-    """
-    state = {"_data_files": [{"filename": name} for name in names], "_fingerprint": mark, "_split": None, **_PLAIN_FORMAT}
-    info = {"description": "", "citation": "", "homepage": "", "license": ""}
-    return {"state.json": json.dumps(state).encode(), "dataset_info.json": json.dumps(info).encode()}
 
 
 def read_shards(root: Root, refs: Sequence[DatasetRef]) -> list[pa.Table]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from sdg_prefect.store.arrow_folder import records
 from sdg_prefect.store.formats import Format
 
 if TYPE_CHECKING:
@@ -26,14 +27,6 @@ _PART_ROWS = 5_000
 """Rows of a row group, and rows that are Python values at one time."""
 _FILE_BYTES = 500_000_000
 """Size of one file in an Arrow folder, about."""
-_INFO, _STATE = "dataset_info.json", "state.json"
-_NO_FORMAT: Mapping[str, Any] = {
-    "_format_columns": None,
-    "_format_kwargs": {},
-    "_format_type": None,
-    "_output_all_columns": False,
-    "_split": None,
-}
 
 
 def write_file(kind: Format, stream: IO[bytes], tables: Iterable[pa.Table], schema: pa.Schema, compress: bool) -> int:
@@ -64,15 +57,14 @@ def write_folder(folder: Path, tables: Iterable[pa.Table], schema: pa.Schema) ->
     """
     counted = _Counted(_even_parts(tables))
     parts = _write_arrow_files(folder, counted, schema)
-    # datasets keeps what it computes under this name: it must be that of the rows, and of no others.
     mark = _content_of(parts)
     names = [f"data-{mark}-{number:05d}-of-{len(parts):05d}.arrow" for number in range(len(parts))]
     for part, name in zip(parts, names, strict=True):
         part.rename(folder / name)
-    # Without features in it, which are those of the Arrow files, this is right for old and new rows alike.
-    _write_object(folder / _INFO, {"citation": "", "description": "", "homepage": "", "license": ""})
-    _write_object(folder / _STATE, {"_data_files": [{"filename": name} for name in names], "_fingerprint": mark, **_NO_FORMAT})
-    return WrittenFolder(counted.rows, (*names, _INFO, _STATE))
+    beside = records(names, mark)
+    for name, content in beside.items():
+        (folder / name).write_bytes(content)
+    return WrittenFolder(counted.rows, (*names, *beside))
 
 
 def _write_arrow_files(folder: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> list[Path]:
@@ -101,10 +93,6 @@ def _content_of(files: Iterable[Path]) -> str:
         with open(file, "rb") as content:
             hasher.update(hashlib.file_digest(content, "blake2b").digest())
     return hasher.hexdigest()
-
-
-def _write_object(path: Path, value: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=2, sort_keys=True), "utf-8")
 
 
 class _Counted:

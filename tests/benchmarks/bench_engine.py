@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from sdg_prefect.engine.options import RunOptions
-from sdg_prefect.engine.start import Outcome, run
+from sdg_prefect.engine.outcome import Outcome
+from sdg_prefect.engine.start import run
 
 BLOCKS = 3
 

@@ -12,7 +12,7 @@ import pytest
 
 from sdg_prefect.simulator import SimulatedModel
 from sdg_prefect.store.root import Root
-from sdg_prefect.store.runs import read_report, run_ids
+from sdg_prefect.store.runs import read_reports, run_ids
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Project, Ran
@@ -100,7 +100,8 @@ def test_wherever_the_space_ends_the_run_ends_well(project: Project, model: Simu
     assert (again.code, len(project.output())) == (0, ROWS), again.stderr
     assert model.stats()["completions"] - CALLS <= 2 * CONCURRENCY
     root = Root.at(small / "store")
-    assert read_report(root, run_ids(root)[-1])["status"] == "completed"
+    newest = run_ids(root)[-1]
+    assert read_reports(root, [newest])[newest]["status"] == "completed"
 
 
 def test_no_space_for_the_output_leaves_the_old_one(project: Project, model: SimulatedModel, small: Path) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sdg_prefect.store.listing import read_files
-from sdg_prefect.store.runs import USES_FILE
+from sdg_prefect.store.runs import read_uses
 
 if TYPE_CHECKING:
     from sdg_prefect.store.root import Root
@@ -31,16 +29,15 @@ class Uses:
 
 def read_uses_of(root: Root, run_ids: Iterable[str]) -> dict[str, Uses | None]:
     """Read what runs use; None for a run that did not come so far as to say it."""
-    paths = {run_id: f"runs/{run_id}/{USES_FILE}" for run_id in run_ids}
-    contents = read_files(root, paths.values())
-    return {run_id: _parsed(contents.get(path)) for run_id, path in paths.items()}
+    asked = list(run_ids)
+    known = read_uses(root, asked)
+    return {run_id: _parsed(known.get(run_id)) for run_id in asked}
 
 
-def _parsed(content: bytes | None) -> Uses | None:
-    if content is None:
+def _parsed(known: Mapping[str, Any] | None) -> Uses | None:
+    if known is None:
         return None
     try:
-        known: dict[str, Any] = json.loads(content)
         steps = [(step, f"{step['name']} ({step['type']})") for step in known["steps"]]
         made = known.get("checkpoints")
         return Uses(
@@ -50,5 +47,5 @@ def _parsed(content: bytes | None) -> Uses | None:
             input=str(known["input"]),
             checkpoints=None if made is None else tuple(made),
         )
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return None

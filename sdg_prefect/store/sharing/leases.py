@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.errors import StoreError
+from sdg_prefect.store.root import s3_code
 from sdg_prefect.store.sharing.presence import Heartbeat, is_alive, presences, read_presence
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Leases:
         try:
             self.root.filesystem.pipe_file(path, self.heartbeat.run_id.encode(), **condition)
         except OSError as error:
-            if (code := _code(error)) in _TAKEN:
+            if (code := s3_code(error)) in _TAKEN:
                 return False
             if code not in _UNKNOWN:
                 raise StoreError(f"cannot write {self.root.url(_FOLDER, key)}: {error}.") from error
@@ -146,9 +147,3 @@ def sweep_leases(root: Root, heartbeat: Heartbeat) -> None:
 
 def _etag(entry: Any) -> str:
     return str(entry["ETag"])
-
-
-def _code(error: OSError) -> str:
-    """Return the word by which S3 says what went wrong."""
-    response: Any = getattr(error.__cause__, "response", None) or {}
-    return str(response.get("Error", {}).get("Code", ""))

@@ -67,7 +67,7 @@ class Made:
         uses: dict[str, Any] = {"flow": "small", "file": "flow.yaml", "input": input_, "steps": steps}
         if checkpoints is not None:
             uses["checkpoints"] = list(checkpoints)
-            write_report(self.root, run_id, "plan", {"status": "completed", "flow": "small", "blocks": [], **(report or {})})
+            write_report(self.root, run_id, {"status": "completed", "flow": "small", "blocks": [], **(report or {})})
         write_uses(self.root, run_id, uses)
 
     def age(self, days: float, *paths: str) -> None:

@@ -212,7 +212,7 @@ def test_what_stands_in_the_way_is_told_before_the_run(tmp_path: Path) -> None:
         f"{tmp_path}/full/": "is a folder with other files in it.",
         f"{tmp_path}/file": "is a file, and an Arrow folder is to be written.",
         f"{tmp_path}/a.jsonl": "is a folder.",
-        f"{tmp_path}/file/deep/a.jsonl": f"cannot be made: '{tmp_path}/file' is a file.",
+        f"{tmp_path}/file/deep/a.jsonl": f"cannot be written: '{tmp_path}/file' is a file.",
         "gs://bucket/a.jsonl": "is not a known kind of address.",
         "s3://bucket": "names no object in a bucket.",
         "s3:///a.jsonl": "names no object in a bucket.",

@@ -1,0 +1,60 @@
+"""Opening what a run works with: its models and its place in the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+from sdg_prefect.engine.live import Live
+from sdg_prefect.engine.options import RunOptions
+from sdg_prefect.engine.threads import Threads
+from sdg_prefect.models.connecting import connect
+from sdg_prefect.models.endpoint import Endpoint
+from sdg_prefect.models.gateway import Gateway
+from sdg_prefect.models.spending import Spending
+from sdg_prefect.plan.plan import Plan
+from sdg_prefect.plan.sharding import Sizes
+from sdg_prefect.report.progress import Observer
+from sdg_prefect.settings import settings
+from sdg_prefect.store.root import Root
+
+
+def open_live(
+    plan: Plan, options: RunOptions, root: Root, run_id: str, observer: Observer, spending: Spending | None, stack: ExitStack
+) -> Live:
+    """Open what the shards of a run share; nothing is called yet.
+
+    Args:
+        plan: What will be run.
+        options: How.
+        root: The store.
+        run_id: The run.
+        observer: Told about it.
+        spending: Keeps its calls within a budget.
+        stack: Ends the simulated model, if the run needs one.
+    """
+    endpoints = {name: _limited(endpoint, options.concurrency) for name, endpoint in plan.endpoints.items()}
+    chosen = settings().model_copy(update={"concurrency": options.concurrency or settings().concurrency})
+    gateway = Gateway(_with_simulated(endpoints, stack), connect, chosen, spending)
+    sizes = Sizes(options.shard_size, len(plan.steps()))
+    loop = asyncio.get_running_loop()
+    return Live(root, gateway, observer, run_id, sizes, Threads(), loop, retry_rejects=options.retry_rejects)
+
+
+def _limited(endpoint: Endpoint, concurrency: int | None) -> Endpoint:
+    """Let ``--concurrency`` bound an endpoint from above."""
+    if concurrency is None or endpoint.max_concurrency is None:
+        return endpoint
+    return endpoint.model_copy(update={"max_concurrency": min(concurrency, endpoint.max_concurrency)})
+
+
+def _with_simulated(endpoints: Mapping[str, Endpoint], stack: ExitStack) -> Mapping[str, Endpoint]:
+    """Start the simulated model if any endpoint wants it, and say where it is."""
+    wanting = {name: one for name, one in endpoints.items() if one.is_simulated and one.api_base is None}
+    if not wanting:
+        return endpoints
+    from sdg_prefect.simulator import SimulatedModel
+
+    server = stack.enter_context(SimulatedModel())
+    return {**endpoints, **{name: one.model_copy(update={"api_base": server.url}) for name, one in wanting.items()}}
