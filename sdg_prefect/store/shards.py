@@ -14,8 +14,7 @@ from sdg_prefect.frozen import Frozen, digest
 from sdg_prefect.rows import ROW_ID, child_id, concat, fingerprint, ids_of, with_ids
 from sdg_prefect.store.arrow_folder import records
 from sdg_prefect.store.integrity import GONE, Damage, Damaged, FileMark, find_damage, mark_file, set_aside, wrong_with
-from sdg_prefect.store.replacing import sync
-from sdg_prefect.store.root import Root, write_durably
+from sdg_prefect.store.root import Root
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,6 +69,9 @@ def write_shards(root: Root, folder: str, parts: Sequence[pa.Table], beside: Map
     The data goes into a folder of its own below ``folder``, which is named by the checksums of its files. So it is never changed:
     what is there already and undamaged is not written again, and what differs lies elsewhere.
 
+    The files are not forced to the disk, which would cost a shard more than all its other work: what a power cut takes is found by
+    its checksum and made again from the ledger, which is.
+
     Args:
         root: The store.
         folder: Where, below the root.
@@ -121,12 +123,11 @@ def _save_table(table: pa.Table, path: Path) -> FileMark:
 
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    sync(path)
     return mark_file(path)
 
 
 def _save(content: bytes, path: Path) -> FileMark:
-    write_durably(path, content)
+    path.write_bytes(content)
     return FileMark.of(path.name, content)
 
 
