@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any, ClassVar
+from uuid import UUID
 
 from prefect._internal.result_records import ResultRecord, ResultRecordMetadata
 from prefect.cache_policies import CachePolicy
@@ -15,6 +16,8 @@ from pydantic import PrivateAttr
 from sdg_prefect.errors import StoreError
 from sdg_prefect.store.checkpoints import RECORD, Checkpoint, recall, sealed
 from sdg_prefect.store.root import Root
+
+_NOWHERE = UUID(int=0)
 
 
 class CheckpointPolicy(CachePolicy):
@@ -55,6 +58,8 @@ class StoreResults(WritableFileSystem):
     def for_run(self, run_id: str, *, retry_rejects: bool = False) -> StoreResults:
         """Say which run is asking: what failed for a passing reason in another run is tried again, or all that failed."""
         self._run_id, self._retry_rejects = run_id, retry_rejects
+        # Prefect takes only storages that its server knows. Nobody looks this one up: we read the records, by their folder.
+        self._block_document_id = _NOWHERE
         return self
 
     async def holds(self, folder: str, *, is_suspect: bool = False) -> bool:

@@ -13,8 +13,8 @@ from sdg_prefect.engine.artifacts import show_plan, show_report, show_rows
 from sdg_prefect.engine.budgeting import open_spending, why_stopped
 from sdg_prefect.engine.cancelling import cancellable
 from sdg_prefect.engine.delivering import deliver, seeds_folder, store_seeds
-from sdg_prefect.engine.flows import SERVER_LOST, as_flow, run_logger
-from sdg_prefect.engine.live import Live, logger
+from sdg_prefect.engine.flows import as_flow, run_logger
+from sdg_prefect.engine.live import Live
 from sdg_prefect.engine.opening import open_live
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.present import present
@@ -122,10 +122,6 @@ class Run:
         log = run_logger()
         await show_plan(self.plan)
         storage = StoreResults(root=self.root.uri).for_run(self.run_id, retry_rejects=self.options.retry_rejects)
-        try:
-            await storage._save(is_anonymous=True)
-        except SERVER_LOST as error:
-            logger.warning("Prefect's server does not answer (%s); its view of the run may lack parts", type(error).__name__)
         walk = Walk(self.plan.name, live, storage, self.tallies, flow_run_ids=self.flow_run_ids)
         self.observer.begin(self.plan.name, self.plan.labels(), self.seeds.num_rows)
         rows = self.seeds.num_rows

@@ -94,6 +94,8 @@ def client_environment(server: Server) -> dict[str, str]:
             "PREFECT_PROFILES_PATH": str(prefect_home() / "profiles.toml"),
             "PREFECT_PROFILE": _PROFILE,
             "PREFECT_UI_URL": server.ui_url,
+            # It hands out no tokens; each client would ask for one first.
+            "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
             "PREFECT_API_SSL_CERT_FILE": str(_one_certificate()),
             **_proxy_exceptions(),
         }

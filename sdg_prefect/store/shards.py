@@ -69,8 +69,8 @@ def write_shards(root: Root, folder: str, parts: Sequence[pa.Table], beside: Map
     The data goes into a folder of its own below ``folder``, which is named by the checksums of its files. So it is never changed:
     what is there already and undamaged is not written again, and what differs lies elsewhere.
 
-    The files are not forced to the disk, which would cost a shard more than all its other work: what a power cut takes is found by
-    its checksum and made again from the ledger, which is.
+    The files are not forced to the disk, which would cost a shard more than all its other work. What a power cut takes is found
+    by its checksum and made again from the ledger, which is forced.
 
     Args:
         root: The store.
