@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Python compiles what it imports; compiling everything that is installed would take longer than all else.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 QUICKSTART := examples/quickstart
 ROWS := out/quickstart.jsonl

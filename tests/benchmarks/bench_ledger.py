@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,6 +39,7 @@ from sdg_prefect.store.checkpoints import checkpoint_folder, write_checkpoint
 from sdg_prefect.store.ledger.completions import BlockLedger
 from sdg_prefect.store.ledger.segments import SegmentPath, encode_index, encode_line, scan
 from sdg_prefect.store.root import Root
+from tests.benchmarks.bench_client import MemoryLedger
 
 RUN = "20260101-000000-aaaaaa"
 SHARD_ROWS = 250
@@ -71,21 +72,6 @@ class InstantClient:
 
     async def close(self) -> None:
         """Do nothing."""
-
-
-class MemoryLedger:
-    """Keeps completions as long as the process lives."""
-
-    def __init__(self) -> None:
-        self._records: dict[str, Mapping[str, Any]] = {}
-
-    async def find(self, key: str) -> Mapping[str, Any] | None:
-        """Return a record."""
-        return self._records.get(key)
-
-    async def keep(self, key: str, record: Mapping[str, Any]) -> None:
-        """Hold a record."""
-        self._records[key] = record
 
 
 def requests_of(shard: int, rows: int) -> list[Request]:
