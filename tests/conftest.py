@@ -1,12 +1,17 @@
-"""A Prefect server of the tests' own, started by the first test that needs one and ended with the last."""
+"""Servers of the tests' own, Prefect's and one that speaks S3, started by the first test that needs one and ended with the last."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.s3 import S3Server
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,3 +31,21 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
     stop()
     shutil.rmtree(os.environ["SDG_PREFECT_HOME"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A server that speaks S3, for this process and those that it starts."""
+    from tests.s3 import S3Server
+
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a new bucket, to which the environment leads."""
+    from tests.s3 import leading_to
+
+    with leading_to(s3_server.environment, monkeypatch):
+        yield s3_server.new_bucket()

@@ -120,17 +120,18 @@ rows: st.SearchStrategy[list[dict[str, Any]]] = st.lists(
     max_size=7,
 )
 
+PLAIN: dict[str, Any] = {
+    "text": "a",
+    "other": "b",
+    "choice": "x",
+    "score": "1",
+    "number": 1.5,
+    "count": 3,
+    "flag": True,
+    "nested": {"a": [1], "b": "é"},
+}
 AWKWARD: list[dict[str, Any]] = [
-    {
-        "text": "a",
-        "other": "b",
-        "choice": "x",
-        "score": "1",
-        "number": 1.5,
-        "count": 3,
-        "flag": True,
-        "nested": {"a": [1], "b": "é"},
-    },
+    PLAIN,
     {"text": None, "other": None, "choice": None, "score": None, "number": None, "count": None, "flag": None, "nested": None},
     {
         "text": "🦜 ab\u2028é",
@@ -149,16 +150,7 @@ AWKWARD: list[dict[str, Any]] = [
         "number": 1.5,
         "messages": [{"role": "user", "content": "é"}],
     },
-    {
-        "text": "a",
-        "other": "b",
-        "choice": "x",
-        "score": "1",
-        "number": 1.5,
-        "count": 3,
-        "flag": True,
-        "nested": {"a": [1], "b": "é"},
-    },
+    PLAIN,
 ]
 
 

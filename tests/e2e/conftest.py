@@ -12,12 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pyarrow.parquet as pq
 import pytest
-import s3fs
-from moto.server import ThreadedMotoServer
 
 from sdg_prefect import generate
 from sdg_prefect.errors import RejectedRows
@@ -228,31 +225,3 @@ def model() -> Iterator[SimulatedModel]:
     """A simulated model that answers at once; ``change`` gives it faults."""
     with SimulatedModel(SimulatorSettings()) as server:
         yield server
-
-
-@pytest.fixture(scope="session")
-def s3_endpoint() -> Iterator[str]:
-    """The address of a service that speaks S3 over HTTP; all of one process share what is in it."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The name of a new bucket, to which the environment leads."""
-    variables = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-    for name, value in {**variables, "AWS_ENDPOINT_URL": s3_endpoint}.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    bucket = f"bucket-{uuid4().hex}"
-    another_client().mkdir(bucket)
-    yield bucket
-    s3fs.S3FileSystem.clear_instance_cache()
-
-
-def another_client() -> s3fs.S3FileSystem:
-    """Return a client that shares no cache with the ones under test."""
-    return s3fs.S3FileSystem(endpoint_url=os.environ["AWS_ENDPOINT_URL"], skip_instance_cache=True, use_listings_cache=False)

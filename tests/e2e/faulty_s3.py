@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import threading
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future
-from functools import cached_property
 from typing import Self
 
 import aiohttp
 import s3fs
 from aiohttp import web
-from moto.server import ThreadedMotoServer
 from yarl import URL
+
+from tests.s3 import S3Server
 
 FAULTS = ("slow down", "internal error", "lost request", "lost reply", "cut reply", "silence")
 """What may happen to a request; after ``lost reply`` and ``cut reply`` S3 has done what it was asked for."""
@@ -44,17 +43,14 @@ class FaultyS3:
         self._faults: tuple[str, ...] = FAULTS
         self._chance = random.Random(0)
         self._left: int | None = None
-        self._moto = ThreadedMotoServer(port=0, verbose=False)
+        self._behind = S3Server()
         self._ready: Future[str] = Future()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
 
     def __enter__(self) -> Self:
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        self._moto.start()
-        host, port = self._moto.get_host_and_port()
-        self._behind = f"http://{host}:{port}"
+        self._behind.__enter__()
         self._thread.start()
         self.url = self._ready.result()
         return self
@@ -64,24 +60,21 @@ class FaultyS3:
         assert self._stopped is not None
         self._loop.call_soon_threadsafe(self._stopped.set)
         self._thread.join()
-        self._moto.stop()
+        self._behind.__exit__()
 
     @property
     def environment(self) -> Mapping[str, str]:
         """The variables that lead a process here."""
-        return {
-            "AWS_ENDPOINT_URL": self.url,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
+        return {**self._behind.environment, "AWS_ENDPOINT_URL": self.url}
 
-    @cached_property
+    @property
     def client(self) -> s3fs.S3FileSystem:
         """A client that passes the proxy by and remembers nothing."""
-        return s3fs.S3FileSystem(
-            endpoint_url=self._behind, key="test", secret="test", skip_instance_cache=True, use_listings_cache=False
-        )
+        return self._behind.client
+
+    def new_bucket(self) -> str:
+        """Make a bucket, and return its name, which no other has."""
+        return self._behind.new_bucket()
 
     def fail(self, share: float, seed: int = 0, faults: tuple[str, ...] = FAULTS) -> None:
         """Let a share of the requests fail from now on."""
@@ -139,7 +132,7 @@ class FaultyS3:
 
     async def _pass_on(self, request: web.BaseRequest, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
         kept = {name: value for name, value in request.headers.items() if name.lower() not in _OF_THE_CONNECTION}
-        url = URL(f"{self._behind}{request.raw_path}", encoded=True)
+        url = URL(f"{self._behind.url}{request.raw_path}", encoded=True)
         async with self._session.request(request.method, url, headers=kept, data=body, allow_redirects=False) as reply:
             content = await reply.read()
             # The reply to HEAD has no body and says how long it would be.

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import fsspec
 
 from sdg_prefect.simulator import SimulatedModel, SimulatorSettings
 from tests.e2e.conftest import ASK, REPLY, Project, wait_for
+from tests.e2e.laws import broken_laws
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Ran
@@ -123,17 +123,14 @@ class Place:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, folder: Path, model: SimulatedModel, s3: FaultyS3 | None = None, bucket: str = "") -> Place:
+    def make(cls, folder: Path, model: SimulatedModel, s3: FaultyS3 | None = None) -> Place:
         """Write the project, and run it once without disturbance."""
         project = Project(folder)
         project.write("flow.yaml", FLOW)
         project.write("ask.yaml", ASK)
         project.write("reply.yaml", REPLY)
         project.seeds(seeds())
-        bucket = bucket or f"kills-{uuid4().hex}"
-        place = cls(project, model, s3, bucket, environment=s3.environment if s3 else {})
-        if s3 is not None:
-            s3.client.mkdir(bucket)
+        place = cls(project, model, s3, s3.new_bucket() if s3 else "", environment=s3.environment if s3 else {})
         place._rehearse()
         return place
 
@@ -182,20 +179,6 @@ class Place:
         if self.s3 is not None:
             s3 = self.s3
             wait_for(lambda: not s3.in_flight, "the end of all requests to S3")
-
-    def broken_laws(self, report: Mapping[str, Any]) -> list[str]:
-        """Check that every row is accounted for, in each block and from block to block."""
-        found, before = [], report["rows_in"]
-        for block in report["blocks"]:
-            went = block["gave_rows"] + block["filtered"] + block["deduplicated"] + block["rejected"]
-            if block["rows_in"] != went:
-                found.append(f"{block['name']}: {block['rows_in']} rows in, {went} accounted for")
-            if block["rows_in"] != before:
-                found.append(f"{block['name']}: {block['rows_in']} rows in, {before} out of the block before")
-            before = block["rows_out"]
-        if report["rows_out"] != before:
-            found.append(f"{report['rows_out']} rows out of the run, {before} out of its last block")
-        return found
 
 
 def run_round(place: Place, name: str, chance: random.Random, phases: Iterator[str] | None = None, most: int = 100) -> Round:
@@ -277,7 +260,7 @@ def _differences(place: Place, store: str, output: str, last: Ran) -> list[str]:
         found.append(f"{len(set(keys))} completions are in the ledger")
     if not place.s3 and (left := sorted(path.name for path in place.project.folder.glob(f".{output}*"))):
         found.append(f"left behind: {left}")
-    return found + place.broken_laws(report)
+    return found + broken_laws(report)
 
 
 def problems(rounds: Sequence[Round]) -> list[str]:

@@ -16,6 +16,7 @@ from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.preparing import prepare
 from sdg_prefect.errors import FlowError
 from sdg_prefect.simulator import SimulatedModel, SimulatorSettings
+from tests.flows import ASK
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,14 +28,6 @@ generation: |
   Ask a question.
 start_tags: ["[Q]"]
 end_tags: ["[/Q]"]
-"""
-ASK = """\
-- block_type: LLMBlock
-  block_config:
-    block_name: ask
-    config_path: ask.yaml
-    model_id: teacher
-    output_cols: [question]
 """
 KEEP = """\
 - block_type: FilterByValueBlock
@@ -274,10 +267,20 @@ TOLD_TWICE = [
 """Cases that are told by ``check`` and by ``run``."""
 
 
+LOCKED = SimulatorSettings(api_key="the-key", models=("teacher",))
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[SimulatedModel]:
-    """A model that could be called, and is not."""
-    with SimulatedModel(SimulatorSettings(api_key="the-key", models=("teacher",))) as started:
+    """A model that could be called, and is not; who does call one has another, since tests come in any order."""
+    with SimulatedModel(LOCKED) as started:
+        yield started
+
+
+@pytest.fixture
+def called_server() -> Iterator[SimulatedModel]:
+    """Such a model for a test that calls it."""
+    with SimulatedModel(LOCKED) as started:
         yield started
 
 
@@ -380,10 +383,10 @@ def test_a_wrong_command_line_is_told_by_its_last_line(
     ids=["unreachable", "wrong key", "no key", "unknown model"],
 )
 def test_an_endpoint_that_cannot_serve_is_told_in_one_line(
-    words: tuple[str, ...], variables: dict[str, str], line: str, folder: Path, server: SimulatedModel
+    words: tuple[str, ...], variables: dict[str, str], line: str, folder: Path, called_server: SimulatedModel
 ) -> None:
-    before = lay_out(folder, server, {"out.jsonl": "kept\n"})
-    base = () if "--api-base" in words else ("--api-base", server.url)
+    before = lay_out(folder, called_server, {"out.jsonl": "kept\n"})
+    base = () if "--api-base" in words else ("--api-base", called_server.url)
     ran = command(folder, "run", "flow.yaml", "--input", "seeds.jsonl", "--output", "out.jsonl", *base, *words, **variables)
     assert ran.returncode == 1
     assert line in ran.stderr.splitlines()[-1]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sdg_prefect.simulator import SimulatedModel, SimulatorSettings
+from tests.e2e.laws import broken_laws
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Project, Row
@@ -41,17 +42,6 @@ LASTING = {"ContentFilter", "NothingParsed"}
 def asked(model: SimulatedModel, since: int = 0) -> list[tuple[str, int | None]]:
     """Return the prompts that the model was asked, and how each call went."""
     return [(str(call.body["messages"]), call.status) for call in model.journal[since:]]
-
-
-def broken_laws(report: dict[str, Any]) -> list[str]:
-    """Return where rows are not accounted for, in a block or between two."""
-    found, before = [], report["rows_in"]
-    for block in report["blocks"]:
-        went = block["gave_rows"] + block["filtered"] + block["deduplicated"] + block["rejected"]
-        if not block["rows_in"] == went == before:
-            found.append(f"{block['name']}: {before} rows from before, {block['rows_in']} in, {went} accounted for")
-        before = block["rows_out"]
-    return found if report["rows_out"] == before else [*found, f"{before} rows of the last block, {report['rows_out']} out"]
 
 
 def assert_rejects_are_those_of_the_report(project: Project, report: dict[str, Any]) -> list[Row]:

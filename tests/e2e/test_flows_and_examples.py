@@ -12,7 +12,7 @@ import yaml
 from sdg_prefect import generate
 from sdg_prefect.settings import settings
 from sdg_prefect.simulator import SimulatedModel
-from tests.e2e.conftest import another_client
+from tests.s3 import another_client
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from packaging.requirements import Requirement
 
 from sdg_prefect.engine import server
 from sdg_prefect.engine.server_installed import BOUNDS, Bound
-from sdg_prefect.settings import settings
+from tests.e2e.servers import a_home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -33,22 +32,11 @@ REQUIRED = {
 @pytest.fixture(scope="module")
 def fresh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Server]:
     """A managed server that began with nothing, and whose scheduler does not take its time."""
-    with pytest.MonkeyPatch.context() as patch, socket.socket() as probe:
-        for name in [name for name in os.environ if name.startswith(("PREFECT_", "SDG_PREFECT_"))]:
-            patch.delenv(name)
-        probe.bind(("127.0.0.1", 0))
-        patch.setenv("SDG_PREFECT_SERVER_PORT", str(probe.getsockname()[1]))
-        probe.close()
-        patch.setenv("SDG_PREFECT_HOME", str(tmp_path_factory.mktemp("fresh")))
+    with a_home(tmp_path_factory.mktemp("fresh")), pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS", "2")
-        settings.cache_clear()
-        try:
-            started = server.begin()
-            server.wait_until_ready(started)
-            yield started
-        finally:
-            server.stop()
-            settings.cache_clear()
+        started = server.begin()
+        server.wait_until_ready(started)
+        yield started
 
 
 @pytest.mark.parametrize("name", sorted(REQUIRED))

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle  # noqa: TID251 - to poison a file
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import s3fs
-from moto.server import ThreadedMotoServer
 
 from sdg_prefect.frozen import canonical
 from sdg_prefect.simulator import SimulatedModel, SimulatorSettings
 from sdg_prefect.store.checkpoints import read_record, read_rejects, sealed
 from sdg_prefect.store.root import Root
 from sdg_prefect.store.shards import read_shard
+from tests.damage import Poison, flip, flipped, truncate
+from tests.s3 import another_client
 
 if TYPE_CHECKING:
+    import s3fs
+
     from tests.e2e.conftest import Project, Row
 
 pytestmark = pytest.mark.e2e
@@ -64,18 +65,6 @@ def files(project: Project, part: str, name: str) -> list[Path]:
     found = sorted((project.store / part).rglob(name))
     assert found
     return found
-
-
-def flip(path: Path) -> None:
-    """Change one bit in the middle of a file."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def truncate(path: Path) -> None:
-    """Take off the second half of a file."""
-    os.truncate(path, path.stat().st_size // 2)
 
 
 def edit(path: Path) -> None:
@@ -168,13 +157,6 @@ def test_a_terminal_shows_what_is_damaged(project: Project, model: SimulatedMode
     assert "Traceback" not in ran.stderr
 
 
-class Poison:
-    """Leaves a trace when it is unpickled."""
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (os.environ["TRACE"],)
-
-
 def test_pickles_in_place_of_files_are_not_executed(
     project: Project, model: SimulatedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,43 +230,21 @@ def test_two_runs_at_once_whose_replies_differ_keep_their_own_data(project: Proj
     assert not (project.store / "damaged").exists()
 
 
-@pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[s3fs.S3FileSystem]:
-    """A client of a service that speaks S3 over HTTP, with a client."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    variables = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    yield s3fs.S3FileSystem(endpoint_url=variables["AWS_ENDPOINT_URL"], skip_instance_cache=True, use_listings_cache=False)
-    s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
-
-
-@pytest.mark.parametrize(("name", "damage"), [(".arrow", "flip"), (RECORD, "truncate")])
+@pytest.mark.parametrize(
+    ("name", "damaged_content"),
+    [(".arrow", flipped), (RECORD, lambda content: content[:-1])],
+    ids=["flipped data", "cut records"],
+)
 def test_damaged_objects_on_s3_are_made_again(
-    project: Project, model: SimulatedModel, client: s3fs.S3FileSystem, name: str, damage: str
+    project: Project, model: SimulatedModel, bucket: str, name: str, damaged_content: Callable[[bytes], bytes]
 ) -> None:
-    store = f"{name.strip('.').replace('.', '-')}-{damage}/sdg"
-    client.mkdir(store.removesuffix("/sdg"))
+    client, store = another_client(), f"{bucket}/sdg"
     project.write("flow.yaml", FLOW)
     rows = run(project, model, storage=f"s3://{store}")
     paid = model.stats()["completions"]
     damaged = [path for path in client.find(f"{store}/checkpoints") if path.endswith(name)]
     for path in damaged:
-        content = bytearray(client.cat_file(path))
-        content[len(content) // 2] ^= 1
-        if damage == "delete":
-            client.rm_file(path)
-        else:
-            client.pipe_file(path, bytes(content if damage == "flip" else content[:-1]))
+        client.pipe_file(path, damaged_content(client.cat_file(path)))
     assert run(project, model, storage=f"s3://{store}") == rows
     assert model.stats()["completions"] == paid
     # What only differs in its content shows when it is read: here each block finds the rows of the one before damaged in turn.
@@ -292,7 +252,7 @@ def test_damaged_objects_on_s3_are_made_again(
     assert len(said) == len({path.rpartition("/")[0] for path in damaged})
     assert all(f"s3://{store}/checkpoints/" in line and name in line for line in said)
     aside = [path.rpartition("/")[2] for path in client.find(f"{store}/damaged")]
-    assert len([path for path in aside if path.endswith(name)]) == (0 if damage == "delete" else len(damaged))
+    assert len([path for path in aside if path.endswith(name)]) == len(damaged)
     assert run(project, model, storage=f"s3://{store}") == rows
     assert warnings_on(client, store) == []
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import pytest
 from sdg_prefect.engine import server
 from sdg_prefect.errors import SdgError
 from sdg_prefect.simulator import SimulatedModel
+from tests.e2e.servers import free_port
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Project
@@ -294,14 +294,6 @@ def another_server(folder: Path) -> Iterator[str]:
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def is_answering(api_url: str) -> bool:

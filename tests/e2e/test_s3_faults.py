@@ -19,6 +19,8 @@ from sdg_prefect.store.seeds import read_seeds
 from tests.e2e.conftest import Project
 from tests.e2e.faulty_s3 import FAULTS, FaultyS3
 from tests.e2e.killing import MODEL, Place
+from tests.e2e.laws import broken_laws
+from tests.s3 import leading_to
 
 pytestmark = pytest.mark.e2e
 
@@ -26,21 +28,22 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture(scope="module")
 def server() -> Iterator[FaultyS3]:
     with FaultyS3() as server:
-        server.client.mkdir("bucket")
         yield server
 
 
 @pytest.fixture
 def s3(server: FaultyS3, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyS3]:
     """An S3 to which the usual variables lead."""
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    s3fs.S3FileSystem.clear_instance_cache()
-    yield server
+    with leading_to(server.environment, monkeypatch):
+        yield server
     server.fail(0.0)
     server.end_after(None)
-    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def bucket(s3: FaultyS3) -> str:
+    """The name of a new bucket there."""
+    return s3.new_bucket()
 
 
 @pytest.fixture
@@ -63,14 +66,14 @@ def test_a_run_on_an_s3_that_fails_one_request_in_ten_ends_well_and_pays_once(pr
         assert place.answered() - before == place.needed == ran.report["llm_calls"]
         assert place.read("out.jsonl") == place.expected
         assert "Traceback" not in ran.stderr
-        assert not place.broken_laws(ran.report)
+        assert not broken_laws(ran.report)
         again = project.run(model.url, *words, **s3.environment, **quick)
         assert again.code == 0, again.stderr
         assert place.answered() - before == place.needed == again.report["llm_replayed"]
 
 
-def test_a_request_to_the_store_is_tried_again_whatever_befell_it(s3: FaultyS3) -> None:
-    root = Root.at("s3://bucket/tried")
+def test_a_request_to_the_store_is_tried_again_whatever_befell_it(s3: FaultyS3, bucket: str) -> None:
+    root = Root.at(f"s3://{bucket}/tried")
     for fault in FAULTS[:-1]:
         s3.fail(0.4, seed=1, faults=(fault,))
         for number in range(2):
@@ -81,9 +84,9 @@ def test_a_request_to_the_store_is_tried_again_whatever_befell_it(s3: FaultyS3) 
         assert s3.seen[fault]
 
 
-def test_objects_of_any_size_are_read_whole(s3: FaultyS3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objects_of_any_size_are_read_whole(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sdg_prefect.store.root._PART_BYTES", 10)
-    root = Root.at("s3://bucket/sizes")
+    root = Root.at(f"s3://{bucket}/sizes")
     for size in (0, 1, 9, 10, 11, 20, 35):
         root.write(b"x" * size, "object")
         assert root.read("object") == b"x" * size
@@ -91,48 +94,48 @@ def test_objects_of_any_size_are_read_whole(s3: FaultyS3, monkeypatch: pytest.Mo
         root.read("nothing")
 
 
-def test_what_another_process_wrote_is_seen_at_once(s3: FaultyS3) -> None:
-    root = Root.at("s3://bucket/seen")
+def test_what_another_process_wrote_is_seen_at_once(s3: FaultyS3, bucket: str) -> None:
+    root = Root.at(f"s3://{bucket}/seen")
     assert (root.exists("a"), root.sizes()) == (False, {})
-    s3.client.pipe_file("bucket/seen/a", b"1")
+    s3.client.pipe_file(f"{bucket}/seen/a", b"1")
     assert (root.read("a"), root.sizes()) == (b"1", {"a": 1})
-    s3.client.pipe_file("bucket/seen/a", b"22")
+    s3.client.pipe_file(f"{bucket}/seen/a", b"22")
     assert (root.read("a"), root.sizes()) == (b"22", {"a": 2})
 
 
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("lost request", r"cannot write s3://bucket/failing/a: S3 does not answer: .*\. Check AWS_ENDPOINT_URL"),
-        ("slow down", r"cannot write s3://bucket/failing/a: please reduce your request rate\."),
-        ("internal error", r"cannot write s3://bucket/failing/a: try again\."),
-        ("access denied", r"cannot write s3://bucket/failing/a: access is denied \(Access Denied\)\."),
+        ("lost request", r"S3 does not answer: .*\. Check AWS_ENDPOINT_URL"),
+        ("slow down", r"please reduce your request rate\."),
+        ("internal error", r"try again\."),
+        ("access denied", r"access is denied \(Access Denied\)\."),
     ],
 )
 @pytest.mark.usefixtures("impatient")
-def test_a_store_that_keeps_failing_is_told_in_one_line(s3: FaultyS3, fault: str, said: str) -> None:
-    root = Root.at("s3://bucket/failing")
+def test_a_store_that_keeps_failing_is_told_in_one_line(s3: FaultyS3, bucket: str, fault: str, said: str) -> None:
+    root = Root.at(f"s3://{bucket}/failing")
     s3.fail(1.0, faults=(fault,))
-    with pytest.raises(StoreError, match=said):
+    with pytest.raises(StoreError, match=rf"cannot write s3://{bucket}/failing/a: {said}"):
         root.write(b"1", "a")
     for work in (lambda: root.read("a"), lambda: root.exists("a"), root.sizes, lambda: root.remove("a")):
-        with pytest.raises(StoreError, match=r"^cannot (read|remove) s3://bucket/failing(/a)?: [^\n]*\.[^\n]*$"):
+        with pytest.raises(StoreError, match=rf"^cannot (read|remove) s3://{bucket}/failing(/a)?: [^\n]*\.[^\n]*$"):
             work()
 
 
-def test_a_store_that_cannot_be_used_is_told_before_the_run(s3: FaultyS3, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_storage("s3://bucket/new/store")
+def test_a_store_that_cannot_be_used_is_told_before_the_run(s3: FaultyS3, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_storage(f"s3://{bucket}/new/store")
     with pytest.raises(FlowError, match=r"^s3://nothing/store  cannot be the store: the specified bucket does not exist\.$"):
         check_storage("s3://nothing/store")
     s3.fail(1.0, faults=("access denied",))
-    with pytest.raises(FlowError, match=r"^s3://bucket/store  cannot be the store: access is denied \(Access Denied\)\.$"):
-        check_storage("s3://bucket/store")
+    with pytest.raises(FlowError, match=rf"^s3://{bucket}/store  cannot be the store: access is denied \(Access Denied\)\.$"):
+        check_storage(f"s3://{bucket}/store")
     s3.fail(1.0, faults=("slow down",))
-    check_storage("s3://bucket/store")
+    check_storage(f"s3://{bucket}/store")
     s3.fail(0.0)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(FlowError, match=r"cannot be the store: S3 does not answer: .*127\.0\.0\.1:9.* Check AWS_ENDPOINT_URL"):
-        check_storage("s3://bucket/store")
+        check_storage(f"s3://{bucket}/store")
 
 
 def test_a_run_without_its_bucket_stops_before_the_first_call(project: Project, model: SimulatedModel, s3: FaultyS3) -> None:
@@ -144,8 +147,10 @@ def test_a_run_without_its_bucket_stops_before_the_first_call(project: Project, 
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_run_whose_store_goes_away_fails_with_one_line_and_goes_on_when_it_is_back(project: Project, s3: FaultyS3) -> None:
-    seeds, words = project.documents(24), {"storage": "s3://bucket/away", "shard_size": 4, "concurrency": 4}
+def test_a_run_whose_store_goes_away_fails_with_one_line_and_goes_on_when_it_is_back(
+    project: Project, s3: FaultyS3, bucket: str
+) -> None:
+    seeds, words = project.documents(24), {"storage": f"s3://{bucket}/away", "shard_size": 4, "concurrency": 4}
     with SimulatedModel(SimulatorSettings(latency=0.2)) as model:
         expected = project.generate(seeds, model.url, storage=project.folder / "elsewhere")
         needed = model.stats()["completions"]
@@ -154,7 +159,7 @@ def test_a_run_whose_store_goes_away_fails_with_one_line_and_goes_on_when_it_is_
             s3.end_after(40)
             project.generate(seeds, model.url, **words)
 
-        with pytest.raises(SdgError, match=r"^cannot \w+ s3://bucket/away/[^\n]*$"):
+        with pytest.raises(SdgError, match=rf"^cannot \w+ s3://{bucket}/away/[^\n]*$"):
             generate_while_it_goes_away()
         s3.end_after(None)
         assert project.generate(seeds, model.url, **words) == expected
@@ -166,8 +171,8 @@ OLD, NEW = pa.table({"a": ["old"] * 3}), pa.table({"a": ["new"] * 5})
 
 @pytest.mark.parametrize("name", ["out.jsonl", "folder"])
 @pytest.mark.usefixtures("impatient")
-def test_an_output_on_s3_is_old_or_new_after_whatever_request_its_writer_is_killed(s3: FaultyS3, name: str) -> None:
-    target = f"s3://bucket/{name}"
+def test_an_output_on_s3_is_old_or_new_after_whatever_request_its_writer_is_killed(s3: FaultyS3, bucket: str, name: str) -> None:
+    target = f"s3://{bucket}/{name}"
     requests = 0
     while True:
         write_output(target, [OLD], OLD.schema)
@@ -184,4 +189,4 @@ def test_an_output_on_s3_is_old_or_new_after_whatever_request_its_writer_is_kill
             break
         requests += 1
     assert requests >= 2
-    assert len(s3.client.find(f"bucket/{name}")) == (3 if name == "folder" else 1)
+    assert len(s3.client.find(f"{bucket}/{name}")) == (3 if name == "folder" else 1)

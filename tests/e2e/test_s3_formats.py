@@ -13,7 +13,7 @@ from sdg_prefect.errors import FlowError, InputError, StoreError
 from sdg_prefect.rows import ROW_ID
 from sdg_prefect.store.output import check_output, write_output
 from sdg_prefect.store.seeds import peek_columns, read_seeds, seeds_of
-from tests.e2e.conftest import another_client
+from tests.s3 import another_client
 
 KINDS = ["a.jsonl", "a.ndjson", "a.jsonl.gz", "a.json", "a.csv", "a.csv.gz", "a.tsv", "a.parquet", "folder", "slash/", "a.arrow"]
 ROWS = [{"text": "Où ça ?", "n": 1, "level": 0.5}, {"text": "There", "n": 2, "level": None}]

@@ -21,35 +21,12 @@ import pytest
 
 from sdg_prefect.engine import server
 from sdg_prefect.settings import settings
+from tests.e2e.servers import a_home, free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).parents[2]
 BEGIN = "from sdg_prefect.engine import server; print(server.begin().pid, flush=True)"
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextmanager
-def a_home(folder: Path) -> Iterator[Path]:
-    """Give the managed server this folder, no variables of the user's, and end it afterwards."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(("PREFECT_", "SDG_PREFECT_"))]:
-            patch.delenv(name)
-        patch.setenv("SDG_PREFECT_HOME", str(folder))
-        patch.setenv("SDG_PREFECT_SERVER_PORT", str(free_port()))
-        settings.cache_clear()
-        try:
-            yield folder
-        finally:
-            server.stop()
-            settings.cache_clear()
 
 
 @pytest.fixture(scope="module")

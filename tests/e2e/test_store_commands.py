@@ -7,7 +7,6 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import s3fs
 from typer.testing import CliRunner
 
 from sdg_prefect import generate
@@ -17,6 +16,8 @@ from sdg_prefect.simulator import SimulatedModel
 from sdg_prefect.store.housekeeping.holdings import holdings, run_entries, total
 from sdg_prefect.store.housekeeping.survey import Survey
 from sdg_prefect.store.root import Root
+from tests.damage import flip
+from tests.s3 import note_requests
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Project, Row
@@ -126,9 +127,7 @@ def test_what_a_killed_run_has_paid_for_survives_a_prune(project: Project, model
 def test_what_is_damaged_is_found_made_again_and_pruned(project: Project, model: SimulatedModel) -> None:
     rows = run(project, model)
     data = next((project.store / "checkpoints").rglob("*.arrow"))
-    content = bytearray(data.read_bytes())
-    content[len(content) // 2] ^= 255
-    data.write_bytes(content)
+    flip(data)
     (finding,) = store(project, "verify", code=1)["damaged"]
     assert finding == {"path": str(data.relative_to(project.store)), "problem": "is not what was written"}
     assert run(project, model) == rows
@@ -159,15 +158,8 @@ def test_rejected_rows_are_written_with_their_reasons(project: Project, model: S
 def test_a_store_on_s3_is_kept_in_order_in_the_same_way(project: Project, model: SimulatedModel, bucket: str) -> None:
     place = f"s3://{bucket}/store"
     rows = run(project, model, storage=place)
-    asked: list[str] = []
-    call = s3fs.S3FileSystem._call_s3
-
-    async def counted(self: Any, method: str, *arguments: Any, **options: Any) -> Any:
-        asked.append(method)
-        return await call(self, method, *arguments, **options)
-
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(s3fs.S3FileSystem, "_call_s3", counted)
+        asked = note_requests(patched)
         survey = Survey.of(Root.at(place))
         files, size = total(holdings(survey))
     assert len(asked) <= 3, asked

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import s3fs
-from moto.server import ThreadedMotoServer
 
 from sdg_prefect.simulator import SimulatedModel
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Project, Row, Started
+    from tests.s3 import S3Server
 
 pytestmark = pytest.mark.e2e
 
@@ -32,25 +31,18 @@ class Store:
     """Where both runs keep their work."""
 
     place: str
-    variables: Mapping[str, str] = field(default_factory=dict)
+    s3: S3Server | None = None
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What leads a run there."""
+        return self.s3.environment if self.s3 else {}
 
     def files(self, folder: str) -> list[str]:
         """Return what is in a folder of it."""
-        if not self.place.startswith("s3://"):
+        if self.s3 is None:
             return sorted(str(path.name) for path in Path(self.place, folder).rglob("*") if path.is_file())
-        client = s3fs.S3FileSystem(
-            endpoint_url=self.variables["AWS_ENDPOINT_URL"], key="test", secret="test", skip_instance_cache=True
-        )
-        return sorted(path.rsplit("/", 1)[-1] for path in client.find(f"{self.place}/{folder}"))
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+        return sorted(path.rsplit("/", 1)[-1] for path in self.s3.client.find(f"{self.place}/{folder}"))
 
 
 @pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.long)])
@@ -58,11 +50,8 @@ def store(request: pytest.FixtureRequest, project: Project) -> Store:
     """A store of each kind."""
     if request.param == "local":
         return Store(str(project.store))
-    endpoint = request.getfixturevalue("endpoint")
-    bucket = f"bucket-{abs(hash(request.node.nodeid))}"
-    s3fs.S3FileSystem(endpoint_url=endpoint, key="test", secret="test", skip_instance_cache=True).mkdir(bucket)
-    names = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-    return Store(f"s3://{bucket}/store", {**names, "AWS_ENDPOINT_URL": endpoint})
+    s3: S3Server = request.getfixturevalue("s3_server")
+    return Store(f"s3://{s3.new_bucket()}/store", s3)
 
 
 def start(project: Project, model: SimulatedModel, store: Store, output: str) -> Started:
@@ -116,17 +105,12 @@ def test_two_runs_in_one_process_pay_as_much_as_one(project: Project, model: Sim
     expected = expected_rows(project, model)
     before = model.stats()["completions"]
     model.change(latency=0.2)
-    made: dict[int, list[Row]] = {}
 
-    def run(number: int) -> None:
-        made[number] = project.generate(project.documents(ROWS), model.url, shard_size=3, concurrency=CONCURRENCY)
+    def run(_number: int) -> list[Row]:
+        return project.generate(project.documents(ROWS), model.url, shard_size=3, concurrency=CONCURRENCY)
 
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert made == {0: expected, 1: expected}
+    with ThreadPoolExecutor() as threads:
+        assert list(threads.map(run, range(2))) == [expected, expected]
     assert model.stats()["completions"] - before == CALLS
 
 

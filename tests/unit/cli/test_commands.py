@@ -3,60 +3,40 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from sdg_prefect.cli.app import main
 from sdg_prefect.cli.console import plain
+from tests.flows import ASK, PROMPT
 
-PROMPT = "system: You teach.\ngeneration: Ask about {{document}}.\nstart_tags: ['[Q]']\nend_tags: ['[/Q]']\n"
-FLOW = """\
-- block_type: LLMBlock
-  block_config:
-    block_name: ask
-    config_path: ask.yaml
-    model_id: teacher
-    output_cols: [question]
-"""
+if TYPE_CHECKING:
+    from tests.unit.cli.conftest import Told
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    Path("flow.yaml").write_text(FLOW)
+    Path("flow.yaml").write_text(ASK)
     Path("ask.yaml").write_text(PROMPT)
     return tmp_path
 
 
-def told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[int, str, str]:
-    """Give a command; return its exit code, stdout and stderr."""
-    monkeypatch.setattr(sys, "argv", ["sdg-prefect", *words])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    out, err = capsys.readouterr()
-    return int(ended.value.code or 0), out, err
-
-
-def test_check_says_that_a_flow_is_fine_and_what_it_needs(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path
-) -> None:
-    code, out, err = told(capsys, monkeypatch, "check", "flow.yaml", "--api-base", "http://127.0.0.1:1/v1")
+def test_check_says_that_a_flow_is_fine_and_what_it_needs(told: Told, folder: Path) -> None:
+    code, out, err = told("check", "flow.yaml", "--api-base", "http://127.0.0.1:1/v1")
     assert (code, out, err) == (0, f"flow.yaml: {folder.name} is fine: 1 blocks; the seeds need document.\n", "")
 
 
-def test_check_warns_of_a_model_that_cannot_be_called_yet(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code, _, err = told(capsys, monkeypatch, "check", "flow.yaml")
+def test_check_warns_of_a_model_that_cannot_be_called_yet(told: Told) -> None:
+    code, _, err = told("check", "flow.yaml")
     assert code == 0
     assert err.startswith("warning: model 'teacher' has no endpoint.")
 
 
-def test_check_gives_its_problems_as_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("flow.yaml").write_text(FLOW.replace("LLMBlock", "LMBlock"))
-    code, out, err = told(capsys, monkeypatch, "check", "flow.yaml", "--json")
+def test_check_gives_its_problems_as_json(told: Told) -> None:
+    Path("flow.yaml").write_text(ASK.replace("LLMBlock", "LMBlock"))
+    code, out, err = told("check", "flow.yaml", "--json")
     assert code == 2
     assert json.loads(out) == [
         {
@@ -70,11 +50,11 @@ def test_check_gives_its_problems_as_json(capsys: pytest.CaptureFixture[str], mo
     assert err == "flow.yaml:1  unknown block type 'LMBlock'. Did you mean 'LLMBlock'?\n"
 
 
-def test_blocks_are_listed_and_explained(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    code, out, _ = told(capsys, monkeypatch, "blocks", "--json")
+def test_blocks_are_listed_and_explained(told: Told) -> None:
+    code, out, _ = told("blocks", "--json")
     assert code == 0
     assert json.loads(out)["LLMBlock"].startswith("Ask a model")
-    _, out, _ = told(capsys, monkeypatch, "blocks", "RenameColumns")
+    _, out, _ = told("blocks", "RenameColumns")
     assert "columns_map  (object; required)\n      Old name to new name." in out
 
 
@@ -82,37 +62,35 @@ def test_blocks_are_listed_and_explained(capsys: pytest.CaptureFixture[str], mon
     ("name", "hint"),
     [("LMBlock", "Did you mean 'LLMBlock'?"), ("Zzzz", "'python -m sdg_prefect blocks' lists them.")],
 )
-def test_an_unknown_block_is_told(
-    name: str, hint: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code, _, err = told(capsys, monkeypatch, "blocks", name)
+def test_an_unknown_block_is_told(name: str, hint: str, told: Told) -> None:
+    code, _, err = told("blocks", name)
     assert (code, err) == (2, f"unknown block type '{name}'. {hint}\n")
 
 
-def test_flows_are_listed_even_if_one_is_wrong(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("wrong.yaml").write_text(FLOW.replace("ask.yaml", "nowhere.yaml"))
-    code, out, err = told(capsys, monkeypatch, "flows", "--folder", ".")
+def test_flows_are_listed_even_if_one_is_wrong(told: Told) -> None:
+    Path("wrong.yaml").write_text(ASK.replace("ask.yaml", "nowhere.yaml"))
+    code, out, err = told("flows", "--folder", ".")
     assert code == 0
     assert "flow.yaml  needs document" in out
     assert err.startswith("wrong.yaml:4  block 'ask': config_path: the file 'nowhere.yaml' does not exist.")
 
 
-def test_a_folder_of_flows_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    code, _, err = told(capsys, monkeypatch, "flows", "--folder", "nowhere")
+def test_a_folder_of_flows_that_is_not_there_is_told(told: Told) -> None:
+    code, _, err = told("flows", "--folder", "nowhere")
     assert (code, err) == (2, "there is no folder 'nowhere'. Name the one with the flows: --folder FOLDER.\n")
 
 
-def test_the_schema_is_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    _, out, _ = told(capsys, monkeypatch, "schema")
+def test_the_schema_is_json(told: Told) -> None:
+    _, out, _ = told("schema")
     assert json.loads(out)["title"] == "sdg_prefect flow"
 
 
-def test_blocks_of_ones_own_are_loaded_first(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_ones_own_are_loaded_first(told: Told) -> None:
     Path("mine.py").write_text(
         "from sdg_prefect import Block, block\n@block('MineOfTheCommandLine')\nclass Mine(Block):\n    '''Mine.'''\n"
     )
     Path("flow.yaml").write_text("- block_type: MineOfTheCommandLine\n  block_config: {block_name: mine}\n")
-    code, _, _ = told(capsys, monkeypatch, "check", "flow.yaml", "--blocks", "mine.py")
+    code, _, _ = told("check", "flow.yaml", "--blocks", "mine.py")
     assert code == 0
 
 
@@ -126,12 +104,10 @@ def test_blocks_of_ones_own_are_loaded_first(capsys: pytest.CaptureFixture[str],
     ],
     ids=["error", "syntax", "import", "missing"],
 )
-def test_blocks_that_cannot_be_loaded_are_told_with_their_line(
-    content: str | None, line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_blocks_that_cannot_be_loaded_are_told_with_their_line(content: str | None, line: str, told: Told) -> None:
     if content is not None:
         Path("mine.py").write_text(content)
-    code, _, err = told(capsys, monkeypatch, "check", "flow.yaml", "--blocks", "mine.py")
+    code, _, err = told("check", "flow.yaml", "--blocks", "mine.py")
     assert code == 2
     assert err.startswith(line)
     assert err.count("\n") == 1
@@ -151,10 +127,8 @@ def test_blocks_that_cannot_be_loaded_are_told_with_their_line(
     ],
     ids=["shares", "replies", "log", "port", "no replies"],
 )
-def test_a_simulator_that_cannot_be_is_told(
-    words: tuple[str, ...], line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code, _, err = told(capsys, monkeypatch, "simulate", *words)
+def test_a_simulator_that_cannot_be_is_told(words: tuple[str, ...], line: str, told: Told) -> None:
+    code, _, err = told("simulate", *words)
     assert code == 2
     assert line in err.splitlines()[-1]
     assert "Traceback" not in err

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sdg_prefect.cli.app import main
 from sdg_prefect.cli.store_text import size_text
 from sdg_prefect.store.checkpoints import Reject
 from sdg_prefect.store.runs import write_rejects
 from tests.unit.store.housekeeping import Made
 
+if TYPE_CHECKING:
+    from tests.unit.cli.conftest import Told
+
 OLD, NEW = "20260101-000000-aaaaaa", "20260201-000000-bbbbbb"
-Told = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -27,17 +27,9 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
 
 
 @pytest.fixture
-def told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Told:
-    """Give a command; return its exit code, stdout and stderr."""
-
-    def tell(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sdg-prefect", *words, "--storage", "store"])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return tell
+def told(told: Told) -> Told:
+    """Give a command for the store that was made; return its exit code, stdout and stderr."""
+    return lambda *words: told(*words, "--storage", "store")
 
 
 REPORT = {

@@ -9,12 +9,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from sdg_prefect.models.completion import Completion, Request
 from sdg_prefect.models.connecting import connect
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError
 
-CLIENTS = ("openai", "litellm")
+both_clients = [
+    pytest.mark.parametrize("client", ["openai", "litellm"]),
+    pytest.mark.filterwarnings("ignore:Pydantic serializer warnings"),  # litellm's own types, when a reply does not fit them
+]
+"""Marks of tests over what the two clients have to agree on."""
 CHAT = Request("teacher", "row", messages=[{"role": "user", "content": "q"}])
 TEXT = Request("teacher", "row", prompt="q")
 MESSAGE: dict[str, Any] = {"role": "assistant", "content": "hi"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from sdg_prefect.models.failures import CallError, judge
 from sdg_prefect.models.gateway import Gateway
 from sdg_prefect.models.spending import Spending
 from sdg_prefect.settings import Settings
+from tests.unit.models.kept import Kept
 
 
 def answer(usd: float, tokens: int = 10) -> Completion:
@@ -51,19 +51,10 @@ class Priced:
         self.prices = []
 
 
-class Memory(dict[str, Mapping[str, Any]]):
-    async def find(self, key: str) -> Mapping[str, Any] | None:
-        return self.get(key)
-
-    async def keep(self, key: str, record: Mapping[str, Any]) -> None:
-        await asyncio.sleep(0)
-        self[key] = record
-
-
-def run(client: Priced, budget: Budget, before: Spent | None = None) -> tuple[Spending, Memory, int]:
+def run(client: Priced, budget: Budget, before: Spent | None = None) -> tuple[Spending, Kept, int]:
     """Ask for all calls; return what was spent, what was kept, and how often the end of the budget was told."""
     ends: list[None] = []
-    spending, kept = Spending(budget, before or Spent(), lambda: ends.append(None)), Memory()
+    spending, kept = Spending(budget, before or Spent(), lambda: ends.append(None)), Kept()
 
     async def ask() -> None:
         gateway = Gateway({"teacher": Endpoint(model="m")}, lambda _: client, Settings(call_backoff=0.0), spending)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError, Reach, Verdict
 from sdg_prefect.models.gateway import Gateway
 from sdg_prefect.settings import Settings
+from tests.unit.models.kept import Kept
 
 PATIENT = Settings(concurrency=2, call_backoff=1e6, call_backoff_max=1e6)
 BUSY = Verdict(Reach.CALL, "ServerError")
@@ -40,21 +41,6 @@ class Model:
 
     async def close(self) -> None:
         self.let_go.set()
-
-
-class Kept(dict[str, Mapping[str, Any]]):
-    """A ledger in memory, which may be full."""
-
-    is_full = False
-
-    async def find(self, key: str) -> Mapping[str, Any] | None:
-        return self.get(key)
-
-    async def keep(self, key: str, record: Mapping[str, Any]) -> None:
-        await asyncio.sleep(0)
-        if self.is_full:
-            raise StoreError("cannot write the ledger: no space left on device.")
-        self[key] = record
 
 
 def requests(count: int) -> list[Request]:

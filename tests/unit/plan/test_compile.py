@@ -9,16 +9,7 @@ from sdg_prefect.plan.compile import compile_plan
 from sdg_prefect.plan.plan import PipelinePlan, Plan, Step
 from sdg_prefect.spec.reader import read_flow
 from sdg_prefect.spec.tracking import track_columns
-
-PROMPT = "system: You teach.\ngeneration: Ask about {{document}}.\nstart_tags: ['[Q]']\nend_tags: ['[/Q]']\n"
-
-
-def copy(source: str, target: str, name: str = "copy") -> str:
-    return f"- block_type: DuplicateColumns\n  block_config: {{block_name: {name}, columns_map: {{{source}: {target}}}}}\n"
-
-
-def nested(name: str, file: str) -> str:
-    return f"- block_type: PipelineBlock\n  block_config: {{block_name: {name}, flow: {file}}}\n"
+from tests.flows import PROMPT, copy, nested
 
 
 def compiled(folder: Path, text: str, **files: str) -> Plan:

@@ -12,18 +12,14 @@ from sdg_prefect.plan.compile import compile_plan
 from sdg_prefect.plan.plan import Plan
 from sdg_prefect.spec.reader import read_flow
 from sdg_prefect.spec.tracking import track_columns
+from tests.flows import ASK, PROMPT
 
-PROMPT = "system: You teach.\ngeneration: Ask about {{document}}.\nstart_tags: ['[Q]']\nend_tags: ['[/Q]']\n"
-FLOW = """\
+HEAD = """\
 name: verse
 models: {teacher: {model: openai/one, api_base: 'http://here/v1', timeout: 60}}
 blocks:
-- block_type: LLMBlock
-  block_config:
-    block_name: ask
-    config_path: ask.yaml
-    model_id: teacher
-    output_cols: [question]
+"""
+REST = """\
   gen_kwargs: {temperature: 0.5}
   drop_columns: [other]
 - block_type: DuplicateColumns
@@ -31,6 +27,7 @@ blocks:
     block_name: copy
     columns_map: {question: again}
 """
+FLOW = HEAD + ASK + REST
 
 
 def plan(folder: Path, flow: str = FLOW, prompt: str = PROMPT, salt: str = "", file: str = "flow.yaml") -> Plan:

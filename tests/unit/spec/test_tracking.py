@@ -8,6 +8,7 @@ from sdg_prefect.blocks.base import Block
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.spec.reader import read_flow, scan_flow
 from sdg_prefect.spec.tracking import Tracking, track_columns
+from tests.flows import copy, nested
 
 
 @block("OpaqueForTracking")
@@ -15,10 +16,6 @@ class OpaqueForTracking(Block):
     """A block that does not say what it reads and writes."""
 
     is_opaque = True
-
-
-def copy(source: str, target: str, name: str = "copy") -> str:
-    return f"- block_type: DuplicateColumns\n  block_config: {{block_name: {name}, columns_map: {{{source}: {target}}}}}\n"
 
 
 OPAQUE = "- block_type: OpaqueForTracking\n  block_config: {block_name: own}\n"
@@ -82,8 +79,7 @@ def test_a_renamed_column_is_gone_after_its_block(tmp_path: Path) -> None:
 
 def test_a_nested_pipeline_hands_on_what_it_says(tmp_path: Path) -> None:
     (tmp_path / "inner.yaml").write_text(f"output_columns: [b]\nblocks:\n{copy('a', 'b')}")
-    nested = "- block_type: PipelineBlock\n  block_config: {block_name: inner, flow: inner.yaml}\n"
-    tracking = track(tmp_path, nested + copy("a", "c"), ("a",))
+    tracking = track(tmp_path, nested("inner", "inner.yaml") + copy("a", "c"), ("a",))
     assert told(tracking) == ["4 block 'copy' reads the column 'a', which is gone after block 'inner'."]
 
 

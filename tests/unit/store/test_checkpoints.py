@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle  # noqa: TID251 - to poison a file
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -34,6 +33,7 @@ from sdg_prefect.store.checkpoints import (
 from sdg_prefect.store.integrity import Damaged
 from sdg_prefect.store.root import Root
 from sdg_prefect.store.shards import read_shard
+from tests.damage import Poison, flip, flipped, truncate
 
 FOLDER = checkpoint_folder("block", "key")
 REJECT = Reject(row_id="id-x", block="ask", error="NothingParsed", message="no tags")
@@ -55,18 +55,6 @@ def finish(root: Root, *values: object, rejects: tuple[Reject, ...] = (REJECT,),
     made = write_checkpoint(root, FOLDER, [table(*values)], Counts(rows_in=9), rejects, run_id, 0.5)
     root.write(sealed(record_of(made)), FOLDER, RECORD)
     return made
-
-
-def flip(path: Path) -> None:
-    """Change one bit in the middle of a file."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def truncate(path: Path) -> None:
-    """Take off the second half of a file."""
-    os.truncate(path, path.stat().st_size // 2)
 
 
 def replace_by_json(path: Path) -> None:
@@ -177,13 +165,6 @@ def test_a_record_leads_to_no_place_outside_of_its_folder(tmp_path: Path) -> Non
         read_record(root, FOLDER)
 
 
-class Poison:
-    """Leaves a trace when it is unpickled."""
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (os.environ["TRACE"],)
-
-
 def test_a_pickle_in_a_record_is_not_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACE", str(tmp_path / "trace"))
     root = Root.at(tmp_path / "store")
@@ -205,29 +186,21 @@ def test_rejects_that_are_damaged_are_not_read(tmp_path: Path) -> None:
 
 def test_runs_that_finish_the_same_checkpoint_differently_keep_their_own_data(tmp_path: Path) -> None:
     root = Root.at(tmp_path)
-    failed: list[BaseException] = []
 
     def run(name: str) -> None:
-        try:
-            for number in range(15):
-                reject = REJECT.model_copy(update={"raw": f"{name} {number}"})
-                made = finish(root, f"{name} {number}", rejects=(reject,), run_id=name)
-                assert read_shard(root, made.parts[0]).column("a").to_pylist() == [f"{name} {number}"]
-                assert read_rejects(root, made) == [reject]
-                found = recall(root, FOLDER, name)
-                assert found is not None
-                (said,) = read_shard(root, found.parts[0]).column("a").to_pylist()
-                assert [one.raw for one in read_rejects(root, found)] == [said]
-                assert found.run_id == said.split()[0]
-        except BaseException as error:  # what a thread raises is lost otherwise
-            failed.append(error)
+        for number in range(15):
+            reject = REJECT.model_copy(update={"raw": f"{name} {number}"})
+            made = finish(root, f"{name} {number}", rejects=(reject,), run_id=name)
+            assert read_shard(root, made.parts[0]).column("a").to_pylist() == [f"{name} {number}"]
+            assert read_rejects(root, made) == [reject]
+            found = recall(root, FOLDER, name)
+            assert found is not None
+            (said,) = read_shard(root, found.parts[0]).column("a").to_pylist()
+            assert [one.raw for one in read_rejects(root, found)] == [said]
+            assert found.run_id == said.split()[0]
 
-    threads = [threading.Thread(target=run, args=(name,)) for name in ("first", "second", "third")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failed == []
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(run, ("first", "second", "third")))
     assert not (tmp_path / "damaged").exists()
 
 
@@ -281,9 +254,7 @@ def test_an_altered_object_is_found_when_it_is_read(remote: Root) -> None:
     made = finish(remote, "one")
     (part,) = made.parts
     assert part.file is not None
-    content = bytearray(remote.read(part.uri, part.file.name))
-    content[len(content) // 2] ^= 1
-    remote.write(bytes(content), part.uri, part.file.name)
+    remote.write(flipped(remote.read(part.uri, part.file.name)), part.uri, part.file.name)
     assert recall(remote, FOLDER, "run") == made
     with pytest.raises(Damaged):
         read_shard(remote, part)

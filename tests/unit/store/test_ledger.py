@@ -232,18 +232,11 @@ def test_opening_a_shard_reads_its_own_segments_only(place: str, asked: list[str
 @pytest.fixture
 def asked(place: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The requests to S3, or the local files and folders of the ledger that were opened."""
-    seen: list[str] = []
     if place.startswith("s3://"):
-        import s3fs
+        from tests.s3 import note_requests
 
-        call = s3fs.S3FileSystem._call_s3
-
-        async def counted(self: Any, method: str, *args: Any, **kwargs: Any) -> Any:
-            seen.append(f"{method} {kwargs.get('Key') or kwargs.get('Prefix')}")
-            return await call(self, method, *args, **kwargs)
-
-        monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", counted)
-        return seen
+        return note_requests(monkeypatch)
+    seen: list[str] = []
 
     def note(event: str, args: tuple[Any, ...]) -> None:
         if event in ("open", "os.scandir") and str(args[0]).startswith(f"{place}/ledger"):

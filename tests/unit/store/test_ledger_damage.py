@@ -14,6 +14,7 @@ from sdg_prefect.store.ledger.completions import BlockLedger, open_ledger
 from sdg_prefect.store.ledger.files import files_of
 from sdg_prefect.store.ledger.segments import SegmentPath, decode_index, encode_index, encode_line, scan
 from sdg_prefect.store.root import Root
+from tests.damage import flipped
 from tests.unit.store.ledgers import FIRST, SECOND, THIRD, files, find_all, numbered, on, read, write
 
 ROOT = Path(__file__).parents[3]
@@ -33,10 +34,6 @@ def put(place: str, data: bytes, *, index: bytes | None = None) -> None:
 
 def good_index(data: bytes = DATA) -> bytes:
     return encode_index(scan(data).entries, len(data))
-
-
-def flipped(data: bytes, at: int) -> bytes:
-    return data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:

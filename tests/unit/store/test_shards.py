@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import pickle  # noqa: TID251 - to poison a file
 import shutil
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ from sdg_prefect.rows import ROW_ID, with_ids
 from sdg_prefect.store.integrity import Damaged, FileMark, find_damage
 from sdg_prefect.store.root import Root
 from sdg_prefect.store.shards import DatasetRef, read_shard, read_shards, write_shards
+from tests.damage import Poison, flip, truncate
 
 
 def table(*values: object) -> pa.Table:
@@ -33,18 +34,6 @@ def file_of(root: Root, ref: DatasetRef) -> Path:
     """Return the Arrow file of a shard."""
     assert ref.file is not None
     return Path(root.path(ref.uri, ref.file.name))
-
-
-def flip(path: Path) -> None:
-    """Change one bit in the middle of a file."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def truncate(path: Path) -> None:
-    """Take off the second half of a file."""
-    os.truncate(path, path.stat().st_size // 2)
 
 
 def empty(path: Path) -> None:
@@ -106,23 +95,15 @@ def test_a_round_of_a_repetition_has_row_ids_of_its_own(tmp_path: Path) -> None:
 
 def test_threads_that_write_the_same_shard_do_not_disturb_each_other(tmp_path: Path) -> None:
     root = Root.at(tmp_path)
-    failed: list[BaseException] = []
 
     def write_and_read(kind: int) -> None:
-        try:
-            for number in range(20):
-                (own,) = write(root, table(f"{kind}-{number % 2}"))
-                assert read_shard(root, own).column("a").to_pylist() == [f"{kind}-{number % 2}"]
-                assert read_shard(root, write_shards(root, "c/y", [table(f"same-{number}")]).refs[0]).num_rows == 1
-        except BaseException as error:  # what a thread raises is lost otherwise
-            failed.append(error)
+        for number in range(20):
+            (own,) = write(root, table(f"{kind}-{number % 2}"))
+            assert read_shard(root, own).column("a").to_pylist() == [f"{kind}-{number % 2}"]
+            assert read_shard(root, write_shards(root, "c/y", [table(f"same-{number}")]).refs[0]).num_rows == 1
 
-    threads = [threading.Thread(target=write_and_read, args=(kind,)) for kind in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failed == []
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(write_and_read, range(3)))
     assert list((tmp_path / "tmp").iterdir()) == []
     assert not (tmp_path / "damaged").exists()
 
@@ -171,13 +152,6 @@ def test_rows_and_columns_are_what_the_reference_says(tmp_path: Path, change: di
     (ref,) = write(root, table("one", "two"))
     with pytest.raises(Damaged, match="other rows or columns"):
         read_shard(root, ref.model_copy(update=change))
-
-
-class Poison:
-    """Leaves a trace when it is unpickled."""
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (os.environ["TRACE"],)
 
 
 @pytest.mark.parametrize("knows_checksum", [False, True])

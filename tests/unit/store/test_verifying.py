@@ -9,6 +9,7 @@ import pytest
 from sdg_prefect.store.checkpoints import RECORD
 from sdg_prefect.store.housekeeping.survey import Survey
 from sdg_prefect.store.housekeeping.verifying import Finding, verify
+from tests.damage import flip
 from tests.unit.store.housekeeping import Made
 
 
@@ -21,13 +22,6 @@ def made(tmp_path: Path) -> Made:
 
 def findings(made: Made) -> dict[str, str]:
     return {finding.path: finding.problem for finding in verify(Survey.of(made.root)).findings}
-
-
-def flip(path: Path, place: int = -3) -> None:
-    """Change one byte of a file."""
-    content = bytearray(path.read_bytes())
-    content[place] ^= 1
-    path.write_bytes(content)
 
 
 def test_a_sound_store_is_said_to_be_sound(made: Made) -> None:
@@ -46,7 +40,7 @@ def test_a_sound_store_is_said_to_be_sound(made: Made) -> None:
 @pytest.mark.parametrize("part", ["checkpoints/b1/one", "inputs/seeds-2"])
 def test_data_that_is_not_what_was_written_is_found(made: Made, part: str) -> None:
     data = made.shard(part, "a")
-    flip(made.folder / data / "data-00000-of-00001.arrow")
+    flip(made.folder / data / "data-00000-of-00001.arrow", -3)
     assert findings(made) == {f"{data}/data-00000-of-00001.arrow": "is not what was written"}
     (made.folder / data / "state.json").unlink()
     assert findings(made)[f"{data}/state.json"] == "is gone"
@@ -73,7 +67,7 @@ def test_a_last_line_that_a_kill_cut_short_is_no_damage(made: Made) -> None:
 
 def test_an_index_of_other_completions_is_found(made: Made) -> None:
     path = made.completions("a1", "c", [0.5, 0.25])
-    flip(made.folder / f"{path}.index")
+    flip(made.folder / f"{path}.index", -3)
     assert list(findings(made)) == [f"{path}.index"]
 
 
