@@ -21,6 +21,8 @@ ROW_ID = "__row_id__"
 """The reserved column that holds the row ids."""
 
 _ID_BYTES = 12
+_REPEAT = "IterBlock"
+"""The maker of the ids that rows get in each round of a repetition."""
 
 
 def seed_ids(rows: Iterable[Mapping[str, Any]], seen: Counter[str] | None = None) -> list[str]:
@@ -87,6 +89,11 @@ def with_ids(table: pa.Table, ids: Sequence[str]) -> pa.Table:
 
     column = pa.array(ids, pa.string())
     return without_ids(table).add_column(0, pa.field(ROW_ID, pa.string()), column)
+
+
+def in_round(table: pa.Table, number: int) -> pa.Table:
+    """Return the same rows as the input of one round of a repetition: in each they have ids of their own."""
+    return with_ids(table, [child_id(row_id, _REPEAT, number) for row_id in ids_of(table)])
 
 
 def set_column(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray | Sequence[Any]) -> pa.Table:

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from sdg_prefect import __version__
-from sdg_prefect.cli import check, explain, past, plan, run, server, simulate, store
+from sdg_prefect.cli import check, explain, past, plan, preview, run, server, simulate, store
 from sdg_prefect.cli.console import say
 from sdg_prefect.errors import SdgError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 run.register(app)
 check.register(app)
 plan.register(app)
+preview.register(app)
 past.register(app)
 store.register(app)
 explain.register(app)

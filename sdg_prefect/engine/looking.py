@@ -16,13 +16,13 @@ from sdg_prefect.engine.rehearsal import Unasked, rehearse
 from sdg_prefect.frozen import digest
 from sdg_prefect.plan.plan import PipelinePlan, Plan, Step
 from sdg_prefect.plan.sharding import Sizes, cut
-from sdg_prefect.rows import child_id, concat, fingerprint, ids_of, with_ids
+from sdg_prefect.rows import concat, fingerprint, in_round
 from sdg_prefect.settings import settings
 from sdg_prefect.store.checkpoints import BrokenRecord, Checkpoint, checkpoint_folder, is_usable, read_record
 from sdg_prefect.store.integrity import Damaged
 from sdg_prefect.store.ledger.completions import ReadLedger, open_ledger
 from sdg_prefect.store.root import Root
-from sdg_prefect.store.shards import REPEAT, DatasetRef, read_shard
+from sdg_prefect.store.shards import DatasetRef, read_shard
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,10 +56,7 @@ class Piece:
     def in_round(self, number: int) -> Piece:
         """Return the same rows, as the input of one round of a repetition."""
         ref = self.ref and self.ref.in_round(number)
-        if self.table is None:
-            return replace(self, ref=ref)
-        ids = [child_id(row_id, REPEAT, number) for row_id in ids_of(self.table)]
-        return replace(self, ref=ref, table=with_ids(self.table, ids))
+        return replace(self, ref=ref, table=None if self.table is None else in_round(self.table, number))
 
 
 def look_ahead(plan: Plan, options: RunOptions) -> Outlook:

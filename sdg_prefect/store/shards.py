@@ -11,17 +11,13 @@ from typing import TYPE_CHECKING
 
 from sdg_prefect.errors import StoreError
 from sdg_prefect.frozen import Frozen, digest
-from sdg_prefect.rows import ROW_ID, child_id, concat, fingerprint, ids_of, with_ids
+from sdg_prefect.rows import ROW_ID, concat, fingerprint, in_round
 from sdg_prefect.store.arrow_folder import records
 from sdg_prefect.store.integrity import GONE, Damage, Damaged, FileMark, find_damage, mark_file, set_aside, wrong_with
 from sdg_prefect.store.root import Root
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-REPEAT = "IterBlock"
-"""The maker of the ids that rows get in each round of a repetition."""
-
 
 _TRIES = 20
 """How often data is put in its place while other processes put the same there and it is found damaged."""
@@ -175,7 +171,7 @@ def read_shard(root: Root, ref: DatasetRef) -> pa.Table:
     if (table.num_rows, tuple(table.column_names)) != (ref.rows, (ROW_ID, *ref.columns)):
         raise Damaged([Damage(ref.uri, ref.file, "holds other rows or columns than its record says")])
     for number in ref.rounds:
-        table = with_ids(table, [child_id(row_id, REPEAT, number) for row_id in ids_of(table)])
+        table = in_round(table, number)
     return table
 
 

@@ -1,0 +1,167 @@
+"""A few rows through a flow, without Prefect: what each block asks, what comes back, and what it makes of that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sdg_prefect.counts import Counts
+from sdg_prefect.engine.doing import do
+from sdg_prefect.engine.live import Live, ShardContext
+from sdg_prefect.engine.opening import open_live
+from sdg_prefect.engine.options import RunOptions
+from sdg_prefect.models.completion import Completion, Failure, Request
+from sdg_prefect.plan.plan import PipelinePlan, Plan, Step
+from sdg_prefect.report.progress import Silent
+from sdg_prefect.rows import concat, fingerprint, in_round
+from sdg_prefect.store.checkpoints import Reject
+from sdg_prefect.store.root import Root
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class StepPreview:
+    """What one block did with the rows."""
+
+    step: Step
+    before: pa.Table
+    """Its input, with row ids."""
+    after: pa.Table
+    """Its output, with row ids."""
+    exchanges: Sequence[tuple[Request, Completion | Failure]]
+    """What it asked, and the answers."""
+    rejects: Sequence[Reject]
+    counts: Counts
+
+
+@dataclass(slots=True)
+class Preview:
+    """What each block did, in the order in which the rows passed them."""
+
+    table: pa.Table
+    """The rows at the end, with ids."""
+    steps: list[StepPreview] = field(default_factory=list)
+
+    @property
+    def counts(self) -> Counts:
+        """What all blocks did together."""
+        return sum((step.counts for step in self.steps), Counts())
+
+
+def preview(plan: Plan, options: RunOptions, seeds: pa.Table, run_id: str) -> Preview:
+    """Take seeds through a flow. Completions are kept in the ledger, where a run on the same store finds them.
+
+    Args:
+        plan: The flow.
+        options: Where the models and the store are.
+        seeds: A few rows, with ids; all of them go through each block at once.
+        run_id: Names what is written to the ledger.
+
+    Raises:
+        SdgError: A block failed, or an endpoint cannot serve.
+    """
+    return asyncio.run(_preview(plan, options, seeds, run_id))
+
+
+async def _preview(plan: Plan, options: RunOptions, seeds: pa.Table, run_id: str) -> Preview:
+    with ExitStack() as stack:
+        live = open_live(plan, options, Root.chosen(options.storage), run_id, Silent(), None, stack)
+        walk = _Walk(live, Preview(seeds))
+        try:
+            await live.loop.run_in_executor(live.threads, walk.through, plan)
+        finally:
+            await live.close()
+    return walk.preview
+
+
+class _Asking(ShardContext):
+    """A context that remembers what the block asks."""
+
+    def __init__(self, live: Live, step: Step, content: str) -> None:
+        super().__init__(live, step, content)
+        self.exchanges: list[tuple[Request, Completion | Failure]] = []
+
+    def complete(self, requests: Sequence[Request]) -> Sequence[Completion | Failure]:
+        answers = super().complete(requests)
+        self.exchanges += zip(requests, answers, strict=True)
+        return answers
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    live: Live
+    preview: Preview
+
+    def through(self, plan: Plan) -> None:
+        table = self.preview.table
+        for pipeline in plan.pipelines:
+            table = self._pipeline(pipeline, table)
+        if plan.output_columns is not None:
+            table = table.select([table.column_names[0], *(name for name in plan.output_columns if name in table.column_names)])
+        self.preview.table = table
+
+    def _pipeline(self, plan: PipelinePlan, table: pa.Table) -> pa.Table:
+        made = []
+        for given in _rounds(table, plan.times):
+            rows = given
+            for step in plan.steps:
+                rows = self._pipeline(step, rows) if isinstance(step, PipelinePlan) else self._step(step, rows)
+            made.append(rows)
+        return concat(made)
+
+    def _step(self, step: Step, table: pa.Table) -> pa.Table:
+        return concat([self._work(step, given) for given in _rounds(table, step.times)])
+
+    def _work(self, step: Step, table: pa.Table) -> pa.Table:
+        context = _Asking(self.live, step, fingerprint(table))
+        context.begin(table, is_last_attempt=True)
+        parts, counts = do(step, table, context)
+        rejects = [context.rejects[row] for row in sorted(context.rejects)]
+        after = concat(parts)
+        self.preview.steps.append(StepPreview(step, table, after, context.exchanges, rejects, counts))
+        return after
+
+
+def _rounds(table: pa.Table, times: int) -> list[pa.Table]:
+    return [table] if times == 1 else [in_round(table, number) for number in range(times)]
+
+
+def as_json(preview: Preview) -> dict[str, Any]:
+    """Return a preview as a JSON object: ``{steps: [{name, type, exchanges, rows, rejects, …}], rows, …}``."""
+    from sdg_prefect.rows import without_ids
+
+    return {
+        "steps": [_step_json(step) for step in preview.steps],
+        "rows": without_ids(preview.table).to_pylist(),
+        "llm_calls": preview.counts.llm_calls,
+        "llm_replayed": preview.counts.replayed,
+        "cost_usd": preview.counts.cost_usd,
+    }
+
+
+def _step_json(step: StepPreview) -> dict[str, Any]:
+    return {
+        "name": step.step.name,
+        "type": step.step.block.type_name,
+        "rows_in": step.before.num_rows,
+        "rows_out": step.after.num_rows,
+        "filtered": step.counts.filtered,
+        "deduplicated": step.counts.deduplicated,
+        "exchanges": [
+            {"row_id": request.row_id, "asked": request.messages if request.prompt is None else request.prompt, **_answer(answer)}
+            for request, answer in step.exchanges
+        ],
+        "rejects": [reject.model_dump() for reject in step.rejects],
+        "rows": step.after.to_pylist(),
+    }
+
+
+def _answer(answer: Completion | Failure) -> dict[str, Any]:
+    if isinstance(answer, Failure):
+        return {"error": f"{answer.error}: {answer.message}"}
+    return {"replies": [choice.text for choice in answer.choices], "is_replayed": answer.replayed}
