@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,25 @@ def free_port() -> int:
         return port
 
 
+def give_database(folder: Path) -> None:
+    """Copy the database of the shared server to another PREFECT_HOME: to create one takes longer than all else."""
+    server.wait_until_ready(server.begin_managed())
+    folder.mkdir(parents=True)
+    managed = Path(os.environ["SDG_PREFECT_HOME"], "prefect", "prefect.db")
+    with closing(sqlite3.connect(managed)) as source, closing(sqlite3.connect(folder / "prefect.db")) as target:
+        source.backup(target)
+
+
 @contextmanager
-def a_home(folder: Path) -> Iterator[Path]:
-    """Give the managed server this folder, no variables of the user's, and end it afterwards."""
+def a_home(folder: Path, *, is_new: bool = False) -> Iterator[Path]:
+    """Give the managed server this folder, no variables of the user's, and end it afterwards.
+
+    Args:
+        folder: The folder.
+        is_new: True for one without a database.
+    """
+    if not is_new:
+        give_database(folder / "prefect")
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("PREFECT_", "SDG_PREFECT_"))]:
             patch.delenv(name)

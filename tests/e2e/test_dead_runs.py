@@ -10,6 +10,7 @@ import pytest
 
 from sdg_prefect.engine import server
 from sdg_prefect.simulator import SimulatedModel
+from tests.e2e.servers import a_home
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Project, Started
@@ -100,12 +101,13 @@ def test_a_killed_run_has_a_report_that_says_so(project: Project, model: Simulat
 
 
 def test_a_run_that_died_with_its_server_is_crashed_when_both_are_there_again(project: Project, model: SimulatedModel) -> None:
-    dead = killed(project, model)
-    assert server.stop()
-    again = project.run(model.url, *WORDS)
-    assert again.code == 0, again.stderr
-    assert left(dead) == []
-    assert family(dead)[0][0]["state_name"] == "Crashed"
+    with a_home(project.folder / "home"):
+        dead = killed(project, model)
+        assert server.stop()
+        again = project.run(model.url, *WORDS)
+        assert again.code == 0, again.stderr
+        assert left(dead) == []
+        assert family(dead)[0][0]["state_name"] == "Crashed"
 
 
 def test_a_living_run_is_left_alone(project: Project, model: SimulatedModel) -> None:

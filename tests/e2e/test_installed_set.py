@@ -32,7 +32,7 @@ REQUIRED = {
 @pytest.fixture(scope="module")
 def fresh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Server]:
     """A managed server that began with nothing, and whose scheduler does not take its time."""
-    with a_home(tmp_path_factory.mktemp("fresh")), pytest.MonkeyPatch.context() as patch:
+    with a_home(tmp_path_factory.mktemp("fresh"), is_new=True), pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS", "2")
         started = server.begin()
         server.wait_until_ready(started)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ import pytest
 from sdg_prefect.engine import server
 from sdg_prefect.errors import SdgError
 from sdg_prefect.simulator import SimulatedModel
-from tests.e2e.servers import free_port
+from tests.e2e.servers import free_port, give_database
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Project
@@ -269,14 +268,6 @@ def test_a_failed_run_says_why_and_leaves_nothing_running(project: Project, mode
         return not left & {one["state_type"] for one in (*history.family(whole), *history.all_tasks(project.report()))}
 
     project.wait_for(has_ended, "the end of every run", 20)
-
-
-def give_database(folder: Path) -> None:
-    """Copy the managed server's database to another PREFECT_HOME: to create one takes longer than all else."""
-    folder.mkdir(parents=True)
-    managed = Path(os.environ["SDG_PREFECT_HOME"], "prefect", "prefect.db")
-    with closing(sqlite3.connect(managed)) as source, closing(sqlite3.connect(folder / "prefect.db")) as target:
-        source.backup(target)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -29,18 +28,9 @@ ROOT = Path(__file__).parents[2]
 BEGIN = "from sdg_prefect.engine import server; print(server.begin().pid, flush=True)"
 
 
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A PREFECT_HOME with an empty database: creating it takes longer than all else."""
-    with a_home(tmp_path_factory.mktemp("migrated")) as folder:
-        server.wait_until_ready(server.begin())
-    return folder / "prefect"
-
-
 @pytest.fixture
-def home(tmp_path: Path, migrated: Path) -> Iterator[Path]:
+def home(tmp_path: Path) -> Iterator[Path]:
     """A folder for the managed server, where it starts quickly."""
-    shutil.copytree(migrated, tmp_path / "prefect")
     with a_home(tmp_path) as folder:
         yield folder
 
@@ -209,7 +199,7 @@ def test_a_log_that_has_grown_long_is_begun_anew(home: Path) -> None:
 
 def test_a_home_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with a_home(tmp_path / "file" / "home"), pytest.raises(server.ServerError, match="SDG_PREFECT_HOME"):
+    with a_home(tmp_path / "file" / "home", is_new=True), pytest.raises(server.ServerError, match="SDG_PREFECT_HOME"):
         server.begin()
 
 
