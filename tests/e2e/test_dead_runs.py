@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-ROWS = 60
+ROWS = 36
 CALLS = 2 * ROWS
 CONCURRENCY = 2
 WORDS = ("--shard-size", "3", "--concurrency", str(CONCURRENCY))
 SLOW = 2.0
-"""Seconds of a call: the run takes two minutes, which is enough to find it in the middle."""
+"""Seconds of a call: the run takes more than a minute, which is enough to find it in the middle."""
 UNFINISHED = {"SCHEDULED", "PENDING", "RUNNING", "CANCELLING", "PAUSED"}
 
 
