@@ -50,7 +50,8 @@ class Choice:
 
     def well_formed(self) -> Choice:
         """Replace halves of characters, which some servers send where a reply was cut and which no file can hold."""
-        return replace(self, text=_whole(self.text), reasoning=_whole(self.reasoning))
+        text, reasoning = _whole(self.text), _whole(self.reasoning)
+        return self if text is self.text and reasoning is self.reasoning else replace(self, text=text, reasoning=reasoning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,10 @@ class Completion:
 
     def after(self, attempts: int) -> Completion:
         """Return the completion as the answer to an attempt of this number, with texts that any file can hold."""
-        return replace(self, attempts=attempts, choices=tuple(choice.well_formed() for choice in self.choices))
+        choices = tuple(choice.well_formed() for choice in self.choices)
+        if attempts == self.attempts and all(new is old for new, old in zip(choices, self.choices, strict=True)):
+            return self
+        return replace(self, attempts=attempts, choices=choices)
 
     def to_record(self) -> dict[str, Any]:
         """Return the JSON-like record that the ledger keeps."""
