@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from sdg_prefect.awaiting import all_ended
-from sdg_prefect.errors import EndpointError
 from sdg_prefect.models.client import Client
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError, Reach
+from sdg_prefect.models.health import is_sick
 from sdg_prefect.models.limiter import Lane, Limiter, Permit
 from sdg_prefect.models.pool import Pool
 from sdg_prefect.models.spending import Spending
@@ -135,14 +135,16 @@ class Gateway:
             outcome = await self._send(pool, permit, request)
             if isinstance(outcome, Completion):
                 return outcome.after(attempt)
-            with self._stopping():
-                pool.raise_if_gone()
+            if pool.is_gone:
+                self.stop()
+                raise pool.failure()
             verdict = outcome.verdict
             if verdict.reach is Reach.ROW:
                 return Failure(verdict.error, outcome.message, transient=False, attempts=attempt)
             assert permit.lane is not None
             failed.add(permit.lane)
-            if not permit.is_probe and not pool.takes_over(failed):
+            # One that is only busy may have room again before another one has rested.
+            if not permit.is_probe and not pool.takes_over(failed, is_rested=not is_sick(outcome)):
                 if attempt >= self._settings.call_attempts:
                     return Failure(verdict.error, outcome.message, transient=True, attempts=attempt)
                 await self._wait(attempt)
@@ -169,31 +171,25 @@ class Gateway:
         finally:
             self._idle.discard(request)
 
-    @contextmanager
-    def _stopping(self) -> Iterator[None]:
-        """Stop the run where an endpoint cannot serve it."""
-        try:
-            yield
-        except EndpointError:
-            # Not this request, which has its answer: the others.
-            self._idle.discard(_current())
-            self.stop()
-            raise
-
     async def _admit(self, pool: Pool, request: Request, failed: Collection[Lane], *, again: bool) -> Permit:
         """Wait until the limiter of an endpoint that is ready lets the call through, and the budget does."""
         with self._waiting():
             while True:
                 permit = await pool.enter(request, again=again, shuns=failed)
                 try:
-                    with self._stopping():
-                        if await pool.open(permit, self._connect):
-                            await self._afford()
-                            return permit
+                    if await pool.open(permit, self._connect):
+                        if self._spending is not None:
+                            await self._afford(self._spending)
+                        return permit
                 except BaseException:
                     pool.leave(permit, request)
                     raise
                 pool.leave(permit, request)
+                if pool.is_gone:
+                    # Not this request, which has its answer: the others.
+                    self._idle.discard(_current())
+                    self.stop()
+                    raise pool.failure()
 
     async def _send(self, pool: Pool, permit: Permit, request: Request) -> Completion | CallError:
         outcome: Completion | CallError | None = None
@@ -209,13 +205,13 @@ class Gateway:
                 self._spending.note(outcome)
         return outcome
 
-    async def _afford(self) -> None:
+    async def _afford(self, spending: Spending) -> None:
         """Wait until the budget admits one more call.
 
         Raises:
             CancelledError: It is used up, and the run is stopping.
         """
-        if self._spending is not None and not await self._spending.affords(lambda: self.in_flight):
+        if not await spending.affords(lambda: self.in_flight):
             self._idle.discard(_current())
             self.stop()
             raise asyncio.CancelledError("the budget is used up")

@@ -43,6 +43,12 @@ class Queue:
     def __init__(self) -> None:
         self.lanes: list[Lane] = []
         self.waiting: deque[Permit] = deque()
+        self._counts_prompts = False
+
+    def add(self, lane: Lane) -> None:
+        """Let a lane serve those who wait."""
+        self.lanes.append(lane)
+        self._counts_prompts |= lane.counts_prompts
 
     async def enter(self, request: Request, *, again: bool = False, shuns: Collection[Lane] = ()) -> Permit:
         """Wait until a call may be sent, to the lane with the most room if there is a choice.
@@ -52,7 +58,7 @@ class Queue:
             again: True if it was sent before: it then goes before those that were not.
             shuns: Lanes that it is not for.
         """
-        permit = Permit(_prompt_tokens(request) if any(lane.counts_prompts for lane in self.lanes) else 0.0, shuns=shuns)
+        permit = Permit(_prompt_tokens(request) if self._counts_prompts else 0.0, shuns=shuns)
         if not self.waiting and (lane := self._roomiest(permit)) is not None:
             lane.grant(permit)
             return permit
@@ -77,6 +83,8 @@ class Queue:
         """Return who is next at a lane, forgetting who does not wait any more."""
         while self.waiting and _is_over(self.waiting[0]):
             self.waiting.popleft()
+        if not self.waiting or lane not in self.waiting[0].shuns:
+            return self.waiting[0] if self.waiting else None
         return next((permit for permit in self.waiting if lane not in permit.shuns and not _is_over(permit)), None)
 
     def settle(self) -> None:
@@ -110,7 +118,7 @@ class Lane:
         self._replies = 0
         self._reply_tokens = 0
         self.counts_prompts = self._tokens_in is not None
-        queue.lanes.append(self)
+        queue.add(self)
 
     async def enter(self, request: Request, *, again: bool = False) -> Permit:
         """Wait until a call may be sent; see ``Queue``."""
@@ -209,9 +217,14 @@ class Limiter:
         """The part of the calls it bears at once that may be sent yet."""
         return 1.0 - self.open_calls / self.concurrency.limit
 
+    @property
+    def is_resting(self) -> bool:
+        """True if the address asked to be left alone for now."""
+        return bool(self._resting_until) and self._clock() < self._resting_until
+
     def is_open(self) -> bool:
         """True if the address may get a call now."""
-        return self.open_calls < self.concurrency.limit and (not self._resting_until or self._clock() >= self._resting_until)
+        return self.open_calls < self.concurrency.limit and not self.is_resting
 
     def send(self) -> int:
         """Count a call that is let through, and number it."""
@@ -231,7 +244,7 @@ class Limiter:
 
     def serve(self) -> None:
         """Let through who waits, as far as may be; look again when time has passed, if that is what it takes."""
-        while (firsts := self._firsts()) and self.open_calls < self.concurrency.limit:
+        while self.open_calls < self.concurrency.limit and (firsts := self._firsts()):
             rest = self._resting_until - self._clock() if self._resting_until else 0.0
             waits = [max(rest, lane.wait(permit)) for lane, permit in firsts]
             if (soonest := min(waits)) > 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,28 +69,30 @@ class Pool:
         """Wait until a call may be sent, and learn where; see ``Queue``."""
         return await self._queue.enter(request, again=again, shuns=shuns if self.takes_over(shuns) else ())
 
-    def takes_over(self, failed: Collection[Lane]) -> bool:
-        """True if an endpoint is in at which a call has not just failed."""
-        return any(not line.health.is_out and lane not in failed for lane, line in self._lines.items())
+    def takes_over(self, failed: Collection[Lane], *, is_rested: bool = False) -> bool:
+        """True if an endpoint is in at which a call has not just failed.
+
+        Args:
+            failed: Where it has.
+            is_rested: True to pass over those that asked to be left alone for now.
+        """
+        others = [lane for lane, line in self._lines.items() if not line.health.is_out and lane not in failed]
+        return any(not (is_rested and lane.limiter.is_resting) for lane in others)
 
     async def open(self, permit: Permit, connect: Callable[[Endpoint], Client]) -> bool:
-        """Look at the endpoint of a permit and make its client, once; False if it cannot be called.
-
-        Raises:
-            EndpointError: Nor can any other, now or later.
-        """
+        """Look at the endpoint of a permit and make its client, once; False if it cannot be called."""
         line = self._line(permit)
-        if line.client is None:
-            async with line.opened:
-                if line.client is None and (permit.is_probe or not line.health.is_out):
-                    try:
-                        await check_endpoint(line.endpoint)
-                    except EndpointError as error:
-                        self._refused(line, permit, error)
-                        permit.is_probe = False  # it has told what it was for
-                        self.raise_if_gone()
-                        return False
-                    line.client = await asyncio.to_thread(connect, line.endpoint)
+        if line.client is not None:
+            return True
+        async with line.opened:
+            if line.client is None and (permit.is_probe or not line.health.is_out):
+                try:
+                    await check_endpoint(line.endpoint)
+                except EndpointError as error:
+                    self._refused(line, permit, error)
+                    permit.is_probe = False  # it has told what it was for
+                    return False
+                line.client = await asyncio.to_thread(connect, line.endpoint)
         return line.client is not None
 
     async def call(self, permit: Permit, request: Request) -> Completion:
@@ -114,14 +116,20 @@ class Pool:
             self._answered(line)
         line.lane.leave(permit, outcome)
 
-    def raise_if_gone(self) -> None:
-        """Raise what there is to say if no endpoint can be called any more.
+    @property
+    def is_gone(self) -> bool:
+        """True if no endpoint can be called any more: all are out, and either refuse or were probed in vain."""
+        return all(line.health.is_gone for line in self._lines.values())
 
-        Raises:
-            EndpointError: All are out, and either refuse or were probed in vain.
-        """
-        if all(line.health.is_gone for line in self._lines.values()):
-            raise self._gone([line.failure for line in self._lines.values() if line.failure is not None])
+    def failure(self) -> EndpointError:
+        """Return what there is to say when no endpoint can be called any more."""
+        failures = [line.failure for line in self._lines.values() if line.failure is not None]
+        if len(failures) == 1:
+            return failures[0]
+        told = " ".join(failure.message for failure in failures)
+        hints = dict.fromkeys(failure.hint for failure in failures)
+        said = f"none of the {len(failures)} endpoints of model '{self._model_id}' can be called: {told}"
+        return EndpointError(said, " ".join(hints))
 
     def to_json(self) -> list[Mapping[str, Any]]:
         """Return what was sent where, for the report."""
@@ -176,7 +184,7 @@ class Pool:
         line.failure = failure
         line.lane.room = 0
         self._queue.settle()
-        if all(one.health.is_gone for one in self._lines.values()):
+        if self.is_gone:
             return
         if not line.is_told:
             line.is_told = True
@@ -191,11 +199,3 @@ class Pool:
 
     def _named(self, line: Line) -> str:
         return f"endpoint {line.endpoint.shown_address} of model '{self._model_id}'"
-
-    def _gone(self, failures: Sequence[EndpointError]) -> EndpointError:
-        if len(failures) == 1:
-            return failures[0]
-        told = " ".join(failure.message for failure in failures)
-        hints = dict.fromkeys(failure.hint for failure in failures)
-        said = f"none of the {len(failures)} endpoints of model '{self._model_id}' can be called: {told}"
-        return EndpointError(said, " ".join(hints))
