@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from sdg_prefect.errors import FlowError, Problem, did_you_mean
 from sdg_prefect.frozen import Frozen, canonical
@@ -52,7 +53,7 @@ class Endpoint(Address):
     model: str = Field(min_length=1)
     """The model as litellm names it: ``openai/gpt-4o-mini``, ``hosted_vllm/...``, ``simulated/teacher``. With ``api_base`` and no
     known provider in front, the name that the server knows."""
-    endpoints: tuple[Address, ...] = Field(default=(), min_length=1)
+    endpoints: tuple[Address, ...] = Field(default=(), json_schema_extra={"minItems": 1})
     """Several endpoints that serve the same model. What one of them does not say is taken from the model. Each call goes to the
     one with the most room, and to another one where it fails."""
     price: Price | None = None
@@ -63,6 +64,14 @@ class Endpoint(Address):
     """How the model is called. ``openai``: straight, where a server speaks the OpenAI protocol. ``litellm``: any provider, with
     more work for each call. ``auto`` takes the first where there is an ``api_base`` and no other provider in front of ``model``.
     ``pooling``: reward models behind vLLM."""
+
+    @field_validator("endpoints")
+    @classmethod
+    def _has_endpoints(cls, endpoints: tuple[Address, ...]) -> tuple[Address, ...]:
+        """Refuse a list without any. Pydantic's own bound also refuses a list whose only item is wrong, in wrong words."""
+        if not endpoints:
+            raise PydanticCustomError("too_short", "must not be empty", {"min_length": 1})
+        return endpoints
 
     @model_validator(mode="after")
     def _endpoints_differ(self) -> Self:

@@ -32,6 +32,7 @@ class Line:
     """Made when the endpoint is ready: before the first call that the ledger cannot answer."""
     failure: EndpointError | None = None
     """What to say if the endpoint is why the run ends."""
+    calls: int = 0
     answers: int = 0
     is_told: bool = False
     """True if it was told that the endpoint is out."""
@@ -101,9 +102,10 @@ class Pool:
         Raises:
             CallError: It failed.
         """
-        client = self._line(permit).client
-        assert client is not None
-        return await client.complete(request)
+        line = self._line(permit)
+        assert line.client is not None
+        line.calls += 1
+        return await line.client.complete(request)
 
     def leave(self, permit: Permit, request: Request, outcome: Completion | CallError | None = None) -> None:
         """Give a permit back, and learn from how the call went; None where that is not known."""
@@ -134,8 +136,8 @@ class Pool:
     def to_json(self) -> list[Mapping[str, Any]]:
         """Return what was sent where, for the report."""
         return [
-            {"model": self._model_id, "endpoint": line.endpoint.shown_address, "calls": lane.sent, "answers": line.answers}
-            for lane, line in self._lines.items()
+            {"model": self._model_id, "endpoint": line.endpoint.shown_address, "calls": line.calls, "answers": line.answers}
+            for line in self._lines.values()
         ]
 
     async def close(self) -> None:

@@ -149,6 +149,7 @@ def test_an_endpoint_that_is_not_there_is_left_to_the_others(servers: Any) -> No
     asyncio.run(asked.rows(40))
     assert (completions([model]), asked.errors) == ([40], [])
     assert "does not answer" in asked.told[0]
+    assert [line["calls"] for line in asked.tally] == [0, 40]
 
 
 def test_an_endpoint_that_refuses_some_calls_slows_down_alone(servers: Any) -> None:

@@ -149,8 +149,9 @@ def test_endpoints_of_a_model_take_from_it_what_they_do_not_say(tmp_path: Path) 
     ],
 )
 def test_a_wrong_endpoint_of_a_model_is_told_with_its_line(tmp_path: Path, endpoints: str, message: str) -> None:
-    with pytest.raises(FlowError, match=message):
+    with pytest.raises(FlowError, match=message) as raised:
         read(tmp_path, f"models:\n  teacher:\n    model: m\n    endpoints: {endpoints}\nblocks:\n{BLOCKS}")
+    assert len(raised.value.problems) == 1
 
 
 def test_set_reaches_every_field_of_a_block(tmp_path: Path) -> None:
