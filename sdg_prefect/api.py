@@ -22,7 +22,7 @@ def generate(
     *,
     output: str | None = None,
     model: str | None = None,
-    api_base: str | None = None,
+    api_base: str | Sequence[str] | None = None,
     api_key_env: str | None = None,
     models: str | Path | None = None,
     storage: str | os.PathLike[str] | None = None,
@@ -44,7 +44,7 @@ def generate(
         dataset: The seeds: a Dataset, a data frame, an Arrow table, mappings, or the name of a file as on the command line.
         output: Also write the rows there.
         model: Serve every model of the flow by this one, as litellm names it.
-        api_base: Serve every model at this OpenAI-protocol address.
+        api_base: Serve every model at this OpenAI-protocol address, or at each of several.
         api_key_env: Name of the environment variable with the endpoint's key.
         models: File of endpoints; ``models.yaml`` beside the flow by default.
         storage: Where shards and completions are kept: a folder or ``s3://``; ``.sdg`` by default.

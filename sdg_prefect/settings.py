@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     """Seconds before the second attempt of a call; doubles each time, with full jitter."""
     call_backoff_max: float = Field(default=30.0, ge=0)
     """Longest wait in seconds between two attempts, unless the endpoint asks for more."""
+    endpoint_probes: int = Field(default=8, ge=1)
+    """Probes in vain after which an endpoint that is out is given up; the pauses before them grow as those between attempts."""
     task_retries: int = Field(default=2, ge=0)
     """How often Prefect tries a shard again whose calls failed for a passing reason."""
     task_backoff: float = Field(default=2.0, ge=0)

@@ -21,7 +21,8 @@ Model = Annotated[
     Optional[str], typer.Option("--model", help="Serve every model of the flow by this one, as litellm names it.", metavar="NAME")
 ]
 ApiBase = Annotated[
-    Optional[str], typer.Option("--api-base", help="Serve every model at this OpenAI-protocol address.", metavar="URL")
+    Optional[list[str]],
+    typer.Option("--api-base", help="Serve every model at this OpenAI-protocol address; give it again for more.", metavar="URL"),
 ]
 ApiKeyEnv = Annotated[
     Optional[str], typer.Option("--api-key-env", help="Environment variable that holds the endpoint's key.", metavar="NAME")

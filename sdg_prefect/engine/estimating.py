@@ -49,7 +49,7 @@ class Estimator:
             What the numbers rest on.
         """
         endpoint = self.endpoints[step.models[0]]
-        found.at_once = min(endpoint.max_concurrency or self.concurrency, self.concurrency)
+        found.at_once = sum(min(one.max_concurrency or self.concurrency, self.concurrency) for one in endpoint.places)
         if found.calls.high == 0:
             return []
         earlier = self.history.block(step.label, "llm_calls")

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import ExitStack
 
-from sdg_prefect.engine.live import Live
+from sdg_prefect.engine.live import Live, logger
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.threads import Threads
 from sdg_prefect.models.connecting import connect
-from sdg_prefect.models.endpoint import Endpoint
+from sdg_prefect.models.endpoint import Address, Endpoint
 from sdg_prefect.models.gateway import Gateway
 from sdg_prefect.models.spending import Spending
 from sdg_prefect.plan.plan import Plan
@@ -36,7 +36,12 @@ def open_live(
     """
     endpoints = {name: _limited(endpoint, options.concurrency) for name, endpoint in plan.endpoints.items()}
     chosen = settings().model_copy(update={"concurrency": options.concurrency or settings().concurrency})
-    gateway = Gateway(_with_simulated(endpoints, stack), connect, chosen, spending)
+
+    def tell(message: str) -> None:
+        observer.say(message)
+        logger.warning("%s", message)
+
+    gateway = Gateway(_with_simulated(endpoints, stack), connect, chosen, spending, tell)
     sizes = Sizes(options.shard_size, len(plan.steps()))
     loop = asyncio.get_running_loop()
     return Live(root, gateway, observer, run_id, sizes, Threads(), loop, retry_rejects=options.retry_rejects)
@@ -44,14 +49,18 @@ def open_live(
 
 def _limited(endpoint: Endpoint, concurrency: int | None) -> Endpoint:
     """Let ``--concurrency`` bound an endpoint from above."""
-    if concurrency is None or endpoint.max_concurrency is None:
-        return endpoint
-    return endpoint.model_copy(update={"max_concurrency": min(concurrency, endpoint.max_concurrency)})
+
+    def bounded(one: Address) -> Mapping[str, object]:
+        if concurrency is None or one.max_concurrency is None:
+            return {}
+        return {"max_concurrency": min(concurrency, one.max_concurrency)}
+
+    return endpoint.everywhere(bounded)
 
 
 def _with_simulated(endpoints: Mapping[str, Endpoint], stack: ExitStack) -> Mapping[str, Endpoint]:
     """Start the simulated model if any endpoint wants it, and say where it is."""
-    wanting = {name: one for name, one in endpoints.items() if one.is_simulated and one.api_base is None}
+    wanting = {name: one for name, one in endpoints.items() if one.is_simulated and not all(at.api_base for at in one.places)}
     if not wanting:
         return endpoints
     from sdg_prefect.simulator import SimulatedModel

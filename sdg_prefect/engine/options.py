@@ -20,7 +20,7 @@ class RunOptions:
     output: str | None = None
     models_file: str | Path | None = None
     model: str | None = None
-    api_base: str | None = None
+    api_base: str | Sequence[str] | None = None
     api_key_env: str | None = None
     storage: str | None = None
     concurrency: int | None = None

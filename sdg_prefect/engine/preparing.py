@@ -109,7 +109,7 @@ def _same_file(one: str, other: str) -> bool:
 
 def replace_key(endpoint: Endpoint, variable: str) -> Endpoint:
     """Let an endpoint take its key from another environment variable."""
-    return endpoint if endpoint.is_simulated else endpoint.model_copy(update={"api_key_env": variable})
+    return endpoint if endpoint.is_simulated else endpoint.everywhere(lambda _: {"api_key_env": variable})
 
 
 def _seed_columns(options: RunOptions, problems: list[Problem]) -> Sequence[str] | None:

@@ -23,6 +23,7 @@ from sdg_prefect.engine.shard import Shard
 from sdg_prefect.engine.stopping import BY_BUDGET, Phase, Stop
 from sdg_prefect.engine.walking import Walk
 from sdg_prefect.errors import BudgetReached, SdgError, as_store_error
+from sdg_prefect.models.gateway import Gateway
 from sdg_prefect.models.spending import Spending
 from sdg_prefect.plan.plan import Plan
 from sdg_prefect.report.progress import Observer
@@ -60,6 +61,8 @@ class Run:
 
     spending: Spending | None = None
     """Keeps the run within its budget, if it has one."""
+    gateway: Gateway | None = None
+    """Takes all calls, once the run has begun."""
 
     def __post_init__(self) -> None:
         self.root = Root.chosen(self.options.storage)
@@ -80,6 +83,7 @@ class Run:
                 stack.enter_context(telling(self.root, self._warn))
                 self.spending = await self._budgeted()
                 live = open_live(self.plan, self.options, self.root, self.run_id, self.observer, self.spending, stack)
+                self.gateway = live.gateway
                 live.claims = Unclaimed() if self.options.fresh else open_claims(self.root, heartbeat)
                 name = f"{self.plan.name} {self.run_id}"
                 try:
@@ -240,6 +244,7 @@ class Run:
             ui_url=self._page,
             warnings=self.warnings,
             budget=None if self.spending is None else self.spending.to_json(),
+            endpoints=() if self.gateway is None else self.gateway.tally(),
         )
 
     @property

@@ -145,7 +145,8 @@ def _warm_up(plan: Plan, root: Root) -> None:
 
 def _needs_litellm(plan: Plan, root: Root) -> bool:
     """Guess whether litellm will be called: not where each block that calls one has checkpoints of its key already."""
-    steps = [step for step in plan.steps() if any(plan.endpoints[model].chosen_client == "litellm" for model in step.models)]
+    through = {model: {one.chosen_client for one in endpoint.places} for model, endpoint in plan.endpoints.items()}
+    steps = [step for step in plan.steps() if any("litellm" in through[model] for model in step.models)]
     return any(not root.exists("checkpoints", step.key) for step in steps)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Annotated, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from sdg_prefect.errors import FlowError, Problem, did_you_mean
 from sdg_prefect.frozen import Frozen, canonical
@@ -26,19 +27,16 @@ class Price(Frozen):
         return (tokens_in * self.input + tokens_out * self.output) / 1e6
 
 
-class Endpoint(Frozen):
-    """Where a model is served and how it may be called."""
+class Address(Frozen):
+    """Where calls may go, with its limits: what does not change the replies."""
 
-    model: str = Field(min_length=1)
-    """The model as litellm names it: ``openai/gpt-4o-mini``, ``hosted_vllm/...``, ``simulated/teacher``. With ``api_base`` and no
-    known provider in front, the name that the server knows."""
     api_base: str | None = None
     """Base URL of a server that speaks the OpenAI protocol, such as ``http://localhost:8000/v1``."""
     api_key_env: str | None = None
     """Name of the environment variable that holds the key. The key itself never stands in a file."""
     max_concurrency: Annotated[int, Field(ge=1)] | None = None
-    """Calls in flight at most; the run's ``--concurrency`` where not set. Models behind one ``api_base`` share one limit. Fewer
-    are sent while the endpoint refuses calls."""
+    """Calls in flight at most; the run's ``--concurrency`` where not set. Models behind one ``api_base``, with one key, share one
+    limit. Fewer are sent while the endpoint refuses calls."""
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
     """Calls sent in a minute at most, spread over it."""
     tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
@@ -47,6 +45,17 @@ class Endpoint(Frozen):
     """Completion tokens received in a minute at most, spread over it; a call is taken to bring as many as those before it."""
     timeout: float = Field(default=120.0, gt=0)
     """Seconds until one attempt of a call is given up."""
+
+
+class Endpoint(Address):
+    """A model, where it is served and how it may be called."""
+
+    model: str = Field(min_length=1)
+    """The model as litellm names it: ``openai/gpt-4o-mini``, ``hosted_vllm/...``, ``simulated/teacher``. With ``api_base`` and no
+    known provider in front, the name that the server knows."""
+    endpoints: tuple[Address, ...] = Field(default=(), json_schema_extra={"minItems": 1})
+    """Several endpoints that serve the same model. What one of them does not say is taken from the model. Each call goes to the
+    one with the most room, and to another one where it fails."""
     price: Price | None = None
     """Price, where litellm's own table does not know the model, or does not count because there is an ``api_base``."""
     params: Mapping[str, object] = Field(default_factory=dict)
@@ -55,6 +64,60 @@ class Endpoint(Frozen):
     """How the model is called. ``openai``: straight, where a server speaks the OpenAI protocol. ``litellm``: any provider, with
     more work for each call. ``auto`` takes the first where there is an ``api_base`` and no other provider in front of ``model``.
     ``pooling``: reward models behind vLLM."""
+
+    @field_validator("endpoints")
+    @classmethod
+    def _has_endpoints(cls, endpoints: tuple[Address, ...]) -> tuple[Address, ...]:
+        """Refuse a list without any. Pydantic's own bound also refuses a list whose only item is wrong, in wrong words."""
+        if not endpoints:
+            raise PydanticCustomError("too_short", "must not be empty", {"min_length": 1})
+        return endpoints
+
+    @model_validator(mode="after")
+    def _endpoints_differ(self) -> Self:
+        """Refuse an endpoint that stands twice: its limits would be counted twice."""
+        seen: list[tuple[str, str | None]] = []
+        for number, one in enumerate(self.places):
+            if one.account in seen:
+                raise ValueError(
+                    f"endpoints[{number}] is endpoints[{seen.index(one.account)}] again: one of them needs another 'api_base' or"
+                    " 'api_key_env'"
+                )
+            seen.append(one.account)
+        return self
+
+    @property
+    def places(self) -> tuple[Endpoint, ...]:
+        """Each of its endpoints, as one of its own; itself where it names no others."""
+        if not self.endpoints:
+            return (self,)
+        return tuple(
+            self.model_copy(update={"endpoints": (), **{name: getattr(one, name) for name in one.model_fields_set}})
+            for one in self.endpoints
+        )
+
+    @property
+    def account(self) -> tuple[str, str | None]:
+        """What limits hold for: an address, or the model where the provider decides on one, and who calls."""
+        return self.api_base.rstrip("/") if self.api_base else self.model, self.api_key_env
+
+    @property
+    def shown_address(self) -> str:
+        """The address as people may see it: without a user's name and password."""
+        if self.api_base is None:
+            return "provider's own address"
+        scheme, slashes, rest = self.api_base.rpartition("://")
+        host, slash, path = rest.partition("/")
+        return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
+
+    def everywhere(self, change: Callable[[Address], Mapping[str, object]]) -> Endpoint:
+        """Return a copy with fields changed for itself and for each of its endpoints.
+
+        Args:
+            change: Names the new values, given what it is called with; an endpoint is asked for what it says itself.
+        """
+        changed = tuple(one.model_copy(update=dict(change(one))) for one in self.endpoints)
+        return self.model_copy(update={**change(self), "endpoints": changed})
 
     @property
     def is_simulated(self) -> bool:
@@ -95,7 +158,7 @@ def resolve_endpoints(
     model_ids: set[str],
     declared: Mapping[str, Endpoint],
     model: str | None = None,
-    api_base: str | None = None,
+    api_base: str | Sequence[str] | None = None,
 ) -> dict[str, Endpoint]:
     """Say for each model id of a flow where it is served.
 
@@ -103,24 +166,27 @@ def resolve_endpoints(
         model_ids: The names that the flow uses.
         declared: What ``models:`` and ``models.yaml`` say.
         model: ``--model``, which stands for every model id.
-        api_base: ``--api-base``, which serves every model id under its own name, or ``model`` where that is given.
+        api_base: ``--api-base``, which serves every model id under its own name, or ``model`` where that is given; several
+            addresses all do.
 
     Raises:
         FlowError: A model id has no endpoint.
     """
+    addresses = [api_base] if isinstance(api_base, str) else list(api_base or ())
+    first = addresses[0] if addresses else None
+    several = tuple(Address(api_base=one) for one in addresses) if len(addresses) > 1 else ()
     resolved: dict[str, Endpoint] = {}
     missing: list[Problem] = []
     for model_id in sorted(model_ids):
         known = declared.get(model_id)
         if known and known.client == "pooling":
             resolved[model_id] = known  # a reward model, whose address stands in its block
-        elif model or api_base:
+        elif model or first:
             # Behind a bare --api-base a model is known by its own whole name, even where that looks like a provider's.
             base = known if known and not known.is_simulated else Endpoint(model=f"openai/{model_id}")
-            place = api_base or (None if model else base.api_base)
             # Another model at its provider's own address may not be one for the client that was named.
-            client = base.client if place else "auto"
-            resolved[model_id] = base.model_copy(update={"model": model or base.model, "api_base": place, "client": client})
+            changed = {"model": model or base.model, "api_base": first, "client": base.client if first else "auto"}
+            resolved[model_id] = base.model_copy(update={**changed, "endpoints": several})
         elif known:
             resolved[model_id] = known
         elif "/" in model_id and model_id.split("/")[0] == "simulated":
@@ -131,7 +197,7 @@ def resolve_endpoints(
     missing += [
         Problem(f"model '{model_id}' has no address, which the client 'openai' needs.", _NO_ADDRESS)
         for model_id, endpoint in resolved.items()
-        if endpoint.client == "openai" and endpoint.api_base is None and not endpoint.is_simulated
+        if endpoint.client == "openai" and not endpoint.is_simulated and not all(one.api_base for one in endpoint.places)
     ]
     if missing:
         raise FlowError(missing)

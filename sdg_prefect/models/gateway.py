@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from sdg_prefect.awaiting import all_ended
-from sdg_prefect.errors import EndpointError
 from sdg_prefect.models.client import Client
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError, Reach
+from sdg_prefect.models.health import is_sick
 from sdg_prefect.models.limiter import Lane, Limiter, Permit
-from sdg_prefect.models.readiness import check_endpoint
+from sdg_prefect.models.pool import Pool
 from sdg_prefect.models.spending import Spending
 from sdg_prefect.settings import Settings
 
@@ -33,17 +32,6 @@ class Ledger(Protocol):
         ...
 
 
-@dataclass
-class _Line:
-    """An open endpoint: its client and its limits."""
-
-    endpoint: Endpoint
-    lane: Lane
-    opened: asyncio.Lock = field(default_factory=asyncio.Lock)
-    client: Client | None = None
-    """Made when the endpoint is ready: before the first call that the ledger cannot answer."""
-
-
 class Gateway:
     """Turns requests into completions for one run. Lives on one event loop."""
 
@@ -53,6 +41,7 @@ class Gateway:
         connect: Callable[[Endpoint], Client],
         settings: Settings,
         spending: Spending | None = None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Prepare a gateway; nothing is called before the first request.
 
@@ -61,13 +50,15 @@ class Gateway:
             connect: Makes the client of an endpoint.
             settings: Attempts, waits and the default concurrency.
             spending: Keeps the calls within a budget.
+            tell: Told when an endpoint goes out or comes back.
         """
         self._settings = settings
         self._spending = spending
         self._connect = connect
+        self._tell = tell
         self._endpoints = dict(endpoints)
-        self._lines: dict[str, _Line] = {}
-        self._limiters: dict[str, Limiter] = {}
+        self._pools: dict[str, Pool] = {}
+        self._limiters: dict[tuple[str, str | None], Limiter] = {}
         self._asked: set[asyncio.Task[Any]] = set()
         """Who waits for answers."""
         self._idle: set[asyncio.Task[Any]] = set()
@@ -78,7 +69,7 @@ class Gateway:
     @property
     def longest_call(self) -> float:
         """Seconds after which every call in flight has ended."""
-        return max((endpoint.timeout for endpoint in self._endpoints.values()), default=0.0)
+        return max((place.timeout for place in self._places), default=0.0)
 
     def stop(self) -> None:
         """Send nothing more. Calls in flight are still waited for and kept, and what the ledger knows is still answered."""
@@ -119,12 +110,11 @@ class Gateway:
         return request.key(self._endpoints[request.model_id].identity)
 
     async def _answer(self, request: Request, ledger: Ledger) -> Completion | Failure:
-        line = self._line(request.model_id)
         key = self.key_of(request)
         known = await ledger.find(key)
         if known is not None:
             return Completion.from_record(known)
-        result = await self._try(line, request)
+        result = await self._try(self._pool(request.model_id), request)
         if isinstance(result, Completion):
             await self._keep(ledger, key, result)
         return result
@@ -137,21 +127,31 @@ class Gateway:
             self.stop()
             raise
 
-    async def _try(self, line: _Line, request: Request) -> Completion | Failure:
-        attempt = 0
+    async def _try(self, pool: Pool, request: Request) -> Completion | Failure:
+        """Call until there is an answer. An attempt is used up when the call has failed at each endpoint that is in."""
+        attempt, failed, again = 1, set[Lane](), False
         while True:
-            attempt += 1
-            try:
-                return (await self._call(line, request, attempt)).after(attempt)
-            except CallError as error:
-                verdict = error.verdict
-                if verdict.reach is Reach.RUN:
-                    self.stop()
-                    said = f"model '{request.model_id}' ({line.endpoint.model}): {verdict.error}: {error.message}"
-                    raise EndpointError(said, verdict.hint) from None
-                if verdict.reach is Reach.ROW or attempt >= self._settings.call_attempts:
-                    return Failure(verdict.error, error.message, verdict.reach is Reach.CALL, attempt)
-            await self._wait(attempt)
+            permit = await self._admit(pool, request, failed, again=again)
+            outcome = await self._send(pool, permit, request)
+            if isinstance(outcome, Completion):
+                return outcome.after(attempt)
+            if pool.is_gone:
+                self.stop()
+                raise pool.failure()
+            verdict = outcome.verdict
+            if verdict.reach is Reach.ROW:
+                return Failure(verdict.error, outcome.message, transient=False, attempts=attempt)
+            assert permit.lane is not None
+            failed.add(permit.lane)
+            # One that is only busy may have room again before another one has rested.
+            if not permit.is_probe and not pool.takes_over(failed, is_rested=not is_sick(outcome)):
+                if attempt >= self._settings.call_attempts:
+                    return Failure(verdict.error, outcome.message, transient=True, attempts=attempt)
+                await self._wait(attempt)
+                attempt += 1
+                failed.clear()
+            # After a probe in vain others have their turn.
+            again = not permit.is_probe
 
     async def _wait(self, attempt: int) -> None:
         """Wait before the next attempt: exponential backoff with full jitter. What the endpoint asks for is up to the limiter."""
@@ -171,71 +171,71 @@ class Gateway:
         finally:
             self._idle.discard(request)
 
-    async def _call(self, line: _Line, request: Request, attempt: int) -> Completion:
-        """Make one attempt, once the endpoint is ready and the limiter lets it through."""
+    async def _admit(self, pool: Pool, request: Request, failed: Collection[Lane], *, again: bool) -> Permit:
+        """Wait until the limiter of an endpoint that is ready lets the call through, and the budget does."""
         with self._waiting():
-            client = line.client or await self._open(line)
-            permit = await line.lane.enter(request, again=attempt > 1)
-            if self._spending is not None:
-                await self._afford(self._spending, line.lane, permit)
+            while True:
+                permit = await pool.enter(request, again=again, shuns=failed)
+                try:
+                    if await pool.open(permit, self._connect):
+                        if self._spending is not None:
+                            await self._afford(self._spending)
+                        return permit
+                except BaseException:
+                    pool.leave(permit, request)
+                    raise
+                pool.leave(permit, request)
+                if pool.is_gone:
+                    # Not this request, which has its answer: the others.
+                    self._idle.discard(_current())
+                    self.stop()
+                    raise pool.failure()
+
+    async def _send(self, pool: Pool, permit: Permit, request: Request) -> Completion | CallError:
         outcome: Completion | CallError | None = None
         self.in_flight += 1
         try:
-            outcome = await client.complete(request)
+            outcome = await pool.call(permit, request)
         except CallError as error:
             outcome = error
-            raise
-        else:
-            return outcome
         finally:
             self.in_flight -= 1
-            line.lane.leave(permit, outcome)
+            pool.leave(permit, request, outcome)
             if self._spending is not None:
                 self._spending.note(outcome)
+        return outcome
 
-    async def _afford(self, spending: Spending, lane: Lane, permit: Permit) -> None:
+    async def _afford(self, spending: Spending) -> None:
         """Wait until the budget admits one more call.
 
         Raises:
             CancelledError: It is used up, and the run is stopping.
         """
-        try:
-            if not await spending.affords(lambda: self.in_flight):
-                self._idle.discard(_current())
-                self.stop()
-                raise asyncio.CancelledError("the budget is used up")
-        except asyncio.CancelledError:
-            lane.leave(permit)
-            raise
+        if not await spending.affords(lambda: self.in_flight):
+            self._idle.discard(_current())
+            self.stop()
+            raise asyncio.CancelledError("the budget is used up")
 
-    async def _open(self, line: _Line) -> Client:
-        """Look at the endpoint and make its client, once."""
-        async with line.opened:
-            if line.client is None:
-                try:
-                    await check_endpoint(line.endpoint)
-                except EndpointError:
-                    # Not this request, which has its answer: the others.
-                    self._idle.discard(_current())
-                    self.stop()
-                    raise
-                line.client = await asyncio.to_thread(self._connect, line.endpoint)
-            return line.client
+    def _pool(self, model_id: str) -> Pool:
+        if model_id not in self._pools:
+            self._pools[model_id] = Pool(model_id, self._endpoints[model_id], self._limiter, self._settings, self._tell)
+        return self._pools[model_id]
 
-    def _line(self, model_id: str) -> _Line:
-        if model_id not in self._lines:
-            endpoint = self._endpoints[model_id]
-            self._lines[model_id] = _Line(endpoint, self._limiter(endpoint).lane(endpoint))
-        return self._lines[model_id]
-
-    def _limiter(self, endpoint: Endpoint) -> Limiter:
-        """Return the limiter of an endpoint's address, which models that are served there share; the lowest limit counts."""
-        place = _address(endpoint)
-        if place not in self._limiters:
-            here = [other for other in self._endpoints.values() if _address(other) == place]
+    def _limiter(self, place: Endpoint) -> Limiter:
+        """Return the limiter of an address, which models that are served there share; the lowest limit counts."""
+        if place.account not in self._limiters:
+            here = [other for other in self._places if other.account == place.account]
             limits = [other.max_concurrency or self._settings.concurrency for other in here]
-            self._limiters[place] = Limiter(min(limits))
-        return self._limiters[place]
+            self._limiters[place.account] = Limiter(min(limits))
+        return self._limiters[place.account]
+
+    @property
+    def _places(self) -> list[Endpoint]:
+        return [place for endpoint in self._endpoints.values() for place in endpoint.places]
+
+    def tally(self) -> list[Mapping[str, Any]]:
+        """Return how many calls each endpoint got and answered."""
+        return [line for pool in self._pools.values() for line in pool.to_json()]
 
     async def close(self) -> None:
         """Give up what is still in flight, so that nobody waits for it any more, and give back all connections."""
@@ -244,17 +244,11 @@ class Gateway:
         for asked in open_still:
             asked.cancel()
         await asyncio.gather(*open_still, return_exceptions=True)
-        for line in self._lines.values():
-            if line.client is not None:
-                await line.client.close()
+        for pool in self._pools.values():
+            await pool.close()
 
 
 def _current() -> asyncio.Task[Any]:
     task = asyncio.current_task()
     assert task is not None
     return task
-
-
-def _address(endpoint: Endpoint) -> str:
-    """Say where an endpoint is: its address, or the model where the provider decides."""
-    return endpoint.api_base or endpoint.model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sdg_prefect.models.completion import Completion, Request
@@ -28,65 +29,145 @@ class Permit:
     number: int = 0
     granted: asyncio.Future[None] | None = None
     """Where it has to be waited for."""
+    shuns: Collection[Lane] = ()
+    """Lanes where the call has just failed: it goes to others."""
+    lane: Lane | None = None
+    """Where the call goes, once that is known."""
+    is_probe: bool = False
+    """True if the call is let through to see whether the endpoint is back."""
+
+
+class Queue:
+    """The calls of one model that wait for any of its lanes, one for each endpoint; first come, first served."""
+
+    def __init__(self) -> None:
+        self.lanes: list[Lane] = []
+        self.waiting: deque[Permit] = deque()
+        self._counts_prompts = False
+
+    def add(self, lane: Lane) -> None:
+        """Let a lane serve those who wait."""
+        self.lanes.append(lane)
+        self._counts_prompts |= lane.counts_prompts
+
+    async def enter(self, request: Request, *, again: bool = False, shuns: Collection[Lane] = ()) -> Permit:
+        """Wait until a call may be sent, to the lane with the most room if there is a choice.
+
+        Args:
+            request: What is asked.
+            again: True if it was sent before: it then goes before those that were not.
+            shuns: Lanes that it is not for.
+        """
+        permit = Permit(_prompt_tokens(request) if self._counts_prompts else 0.0, shuns=shuns)
+        if not self.waiting and (lane := self._roomiest(permit)) is not None:
+            lane.grant(permit)
+            return permit
+        permit.granted = asyncio.get_running_loop().create_future()
+        (self.waiting.appendleft if again else self.waiting.append)(permit)
+        self.serve()
+        try:
+            await permit.granted
+        except asyncio.CancelledError:
+            if not permit.granted.cancelled() and permit.lane is not None:
+                # It was granted a moment before.
+                permit.lane.leave(permit)
+            raise
+        return permit
+
+    def serve(self) -> None:
+        """Let through who waits, as far as may be."""
+        for lane in self.lanes:
+            lane.limiter.serve()
+
+    def first_for(self, lane: Lane) -> Permit | None:
+        """Return who is next at a lane, forgetting who does not wait any more."""
+        while self.waiting and _is_over(self.waiting[0]):
+            self.waiting.popleft()
+        if not self.waiting or lane not in self.waiting[0].shuns:
+            return self.waiting[0] if self.waiting else None
+        return next((permit for permit in self.waiting if lane not in permit.shuns and not _is_over(permit)), None)
+
+    def settle(self) -> None:
+        """Let those take any lane who shun all that are open."""
+        is_open = [lane for lane in self.lanes if lane.room != 0]
+        for permit in self.waiting:
+            if all(lane in permit.shuns for lane in is_open):
+                permit.shuns = ()
+
+    def _roomiest(self, permit: Permit) -> Lane | None:
+        """Return the lane that takes a call now and has the largest share of its limit free; one to be probed comes first."""
+        free = [lane for lane in self.lanes if lane.takes(permit)]
+        if len(free) < 2:
+            return free[0] if free else None
+        return max(free, key=lambda lane: (lane.room is not None, lane.limiter.share_free, -lane.sent / lane.limiter.most))
 
 
 class Lane:
-    """The calls of one model at an address, which other models may share; first come, first served."""
+    """The calls of one model at an address, which other models may share."""
 
-    def __init__(self, limiter: Limiter, endpoint: Endpoint, clock: Clock) -> None:
-        self._limiter = limiter
+    def __init__(self, limiter: Limiter, endpoint: Endpoint, clock: Clock, queue: Queue) -> None:
+        self.limiter = limiter
+        self.queue = queue
+        self.room: int | None = None
+        """Calls that are let through before it is shut; None where it is open."""
+        self.sent = 0
         self._requests = _bucket(endpoint.requests_per_minute, clock)
         self._tokens_in = _bucket(endpoint.tokens_per_minute, clock)
         self._tokens_out = _bucket(endpoint.output_tokens_per_minute, clock)
         self._is_rated = bool(self._requests or self._tokens_in or self._tokens_out)
         self._replies = 0
         self._reply_tokens = 0
-        self.queue: deque[Permit] = deque()
+        self.counts_prompts = self._tokens_in is not None
+        queue.add(self)
 
     async def enter(self, request: Request, *, again: bool = False) -> Permit:
-        """Wait until a call may be sent.
+        """Wait until a call may be sent; see ``Queue``."""
+        return await self.queue.enter(request, again=again)
 
-        Args:
-            request: What is asked.
-            again: True if it was sent before: it then goes before those that were not.
-        """
-        permit = Permit(_prompt_tokens(request) if self._tokens_in else 0.0)
-        if not self.queue and self._limiter.is_open() and self.wait(permit) == 0:
-            self._limiter.grant(self, permit)
-            return permit
-        permit.granted = asyncio.get_running_loop().create_future()
-        (self.queue.appendleft if again else self.queue.append)(permit)
-        self._limiter.serve()
-        try:
-            await permit.granted
-        except asyncio.CancelledError:
-            if not permit.granted.cancelled():
-                # It was granted a moment before.
-                self.leave(permit)
-            raise
-        return permit
+    def takes(self, permit: Permit) -> bool:
+        """True if a call may be sent here now."""
+        return self.room != 0 and self not in permit.shuns and self.limiter.is_open() and self.wait(permit) == 0
+
+    def first(self) -> Permit | None:
+        """Return who is next here."""
+        return None if self.room == 0 else self.queue.first_for(self)
+
+    def grant(self, permit: Permit) -> None:
+        """Let a call through."""
+        permit.lane, permit.is_probe = self, self.room is not None
+        if self.room is not None:
+            self.room -= 1
+        self.sent += 1
+        permit.number = self.limiter.send()
+        self._take(permit)
 
     def leave(self, permit: Permit, outcome: Completion | CallError | None = None) -> None:
         """Give a permit back, and learn from how the call went; None where that is not known."""
         if self._is_rated:
             self._correct(permit, outcome)
-        self._limiter.leave(permit, outcome)
+        if permit.is_probe and outcome is None:
+            self.room = 1
+        self.limiter.leave(permit, outcome)
 
     def wait(self, permit: Permit) -> float:
         """Return the seconds until the model's allowances admit a call."""
         if not self._is_rated:
             return 0.0
-        permit.tokens_out = self._reply_tokens / self._replies if self._replies else 0.0
-        asked = ((self._requests, 1.0), (self._tokens_in, permit.tokens_in), (self._tokens_out, permit.tokens_out))
+        asked = ((self._requests, 1.0), (self._tokens_in, permit.tokens_in), (self._tokens_out, self._usual_reply))
         return max(bucket.wait(amount) for bucket, amount in asked if bucket)
 
-    def take(self, permit: Permit) -> None:
+    @property
+    def _usual_reply(self) -> float:
+        return self._reply_tokens / self._replies if self._replies else 0.0
+
+    def _take(self, permit: Permit) -> None:
         """Take from the model's allowances what a call is expected to use."""
         if self._requests:
             self._requests.take(1.0)
         if self._tokens_in:
             self._tokens_in.take(permit.tokens_in)
         if self._tokens_out:
+            permit.tokens_out = self._usual_reply
             self._tokens_out.take(permit.tokens_out)
 
     def _correct(self, permit: Permit, outcome: Completion | CallError | None) -> None:
@@ -112,6 +193,7 @@ class Limiter:
             most: Calls at once at most.
             clock: Tells the time in seconds.
         """
+        self.most = most
         self.concurrency = Concurrency(most, clock)
         self.open_calls = 0
         self._clock = clock
@@ -119,21 +201,35 @@ class Limiter:
         self._lanes: list[Lane] = []
         self._alarm: asyncio.TimerHandle | None = None
 
-    def lane(self, endpoint: Endpoint) -> Lane:
-        """Open a lane for a model."""
-        lane = Lane(self, endpoint, self._clock)
+    def lane(self, endpoint: Endpoint, queue: Queue | None = None) -> Lane:
+        """Open a lane for a model.
+
+        Args:
+            endpoint: The model here.
+            queue: Where its calls wait, if it has lanes at other addresses too.
+        """
+        lane = Lane(self, endpoint, self._clock, queue or Queue())
         self._lanes.append(lane)
         return lane
 
+    @property
+    def share_free(self) -> float:
+        """The part of the calls it bears at once that may be sent yet."""
+        return 1.0 - self.open_calls / self.concurrency.limit
+
+    @property
+    def is_resting(self) -> bool:
+        """True if the address asked to be left alone for now."""
+        return bool(self._resting_until) and self._clock() < self._resting_until
+
     def is_open(self) -> bool:
         """True if the address may get a call now."""
-        return self.open_calls < self.concurrency.limit and (not self._resting_until or self._clock() >= self._resting_until)
+        return self.open_calls < self.concurrency.limit and not self.is_resting
 
-    def grant(self, lane: Lane, permit: Permit) -> None:
-        """Let a call through."""
+    def send(self) -> int:
+        """Count a call that is let through, and number it."""
         self.open_calls += 1
-        permit.number = self.concurrency.send()
-        lane.take(permit)
+        return self.concurrency.send()
 
     def leave(self, permit: Permit, outcome: Completion | CallError | None) -> None:
         """Take a permit back, and let the next ones through."""
@@ -148,26 +244,23 @@ class Limiter:
 
     def serve(self) -> None:
         """Let through who waits, as far as may be; look again when time has passed, if that is what it takes."""
-        while (lanes := self._waiting()) and self.open_calls < self.concurrency.limit:
+        while self.open_calls < self.concurrency.limit and (firsts := self._firsts()):
             rest = self._resting_until - self._clock() if self._resting_until else 0.0
-            waits = [max(rest, lane.wait(lane.queue[0])) for lane in lanes]
+            waits = [max(rest, lane.wait(permit)) for lane, permit in firsts]
             if (soonest := min(waits)) > 0:
                 self._wake_in(soonest)
                 return
-            lane = lanes[waits.index(soonest)]
-            permit = lane.queue.popleft()
+            lane, permit = firsts[waits.index(soonest)]
+            lane.queue.waiting.remove(permit)
+            lane.grant(permit)
             assert permit.granted is not None
-            self.grant(lane, permit)
             permit.granted.set_result(None)
             # Models take turns.
             self._lanes.remove(lane)
             self._lanes.append(lane)
 
-    def _waiting(self) -> list[Lane]:
-        for lane in self._lanes:
-            while lane.queue and (granted := lane.queue[0].granted) is not None and granted.done():
-                lane.queue.popleft()
-        return [lane for lane in self._lanes if lane.queue]
+    def _firsts(self) -> list[tuple[Lane, Permit]]:
+        return [(lane, permit) for lane in self._lanes if (permit := lane.first()) is not None]
 
     def _wake_in(self, seconds: float) -> None:
         if self._alarm is not None:
@@ -177,6 +270,11 @@ class Limiter:
 
 def _bucket(per_minute: float | None, clock: Clock) -> Bucket | None:
     return None if per_minute is None else Bucket(per_minute, clock)
+
+
+def _is_over(permit: Permit) -> bool:
+    """True if nobody waits for a permit any more."""
+    return permit.granted is not None and permit.granted.done()
 
 
 def _prompt_tokens(request: Request) -> float:

@@ -22,7 +22,7 @@ def price_of(endpoint: Endpoint) -> Price | None:
     """
     if endpoint.is_simulated:
         return Price(input=0, output=0)
-    if endpoint.price is not None or endpoint.api_base:
+    if endpoint.price is not None or any(one.api_base for one in endpoint.places):
         return endpoint.price
     known = _prices().get(endpoint.model) or _prices().get(endpoint.model.split("/", 1)[-1])
     if not known:

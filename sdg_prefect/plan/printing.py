@@ -12,9 +12,7 @@ def plan_text(plan: Plan) -> str:
     """Write a plan for people: its pipelines, blocks, models and columns."""
     lines = [f"flow {plan.name}  ({plan.file})"]
     for model_id, endpoint in sorted(plan.endpoints.items()):
-        where = "simulated, in this process" if endpoint.is_simulated else endpoint.api_base or "provider's own address"
-        limit = "".join(f", {most:,} {what}" for most, what in _limits(endpoint) if most)
-        lines.append(f"  model {model_id} → {endpoint.model} at {where}, through {endpoint.chosen_client}{limit}")
+        lines += _model_lines(model_id, endpoint)
     for pipeline in plan.pipelines:
         lines += _pipeline_lines(pipeline, 1)
     if plan.output_columns is not None:
@@ -22,6 +20,20 @@ def plan_text(plan: Plan) -> str:
     if plan.budget is not None:
         lines.append(f"  budget: {plan.budget}")
     return "\n".join(lines)
+
+
+def _model_lines(model_id: str, endpoint: Endpoint) -> list[str]:
+    """Say where a model is served: on one line, or with a line for each of several endpoints."""
+    if not endpoint.endpoints:
+        return [f"  model {model_id} → {endpoint.model} at {_place(endpoint)}"]
+    places = [f"    {_place(one)}" for one in endpoint.places]
+    return [f"  model {model_id} → {endpoint.model} at {len(places)} endpoint{'s' * (len(places) != 1)}", *places]
+
+
+def _place(endpoint: Endpoint) -> str:
+    where = "simulated, in this process" if endpoint.is_simulated and not endpoint.api_base else endpoint.shown_address
+    limit = "".join(f", {most:,} {what}" for most, what in _limits(endpoint) if most)
+    return f"{where}, through {endpoint.chosen_client}{limit}"
 
 
 def _limits(endpoint: Endpoint) -> Iterator[tuple[int | None, str]]:

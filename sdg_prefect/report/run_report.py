@@ -55,6 +55,8 @@ class RunReport:
     warnings: Sequence[str] = ()
     budget: Mapping[str, Any] | None = None
     """The budget, and what this and earlier runs spent of it, if there is one."""
+    endpoints: Sequence[Mapping[str, Any]] = ()
+    """For each endpoint that was called: the model, its address, the calls sent there, and those that it answered."""
 
     @property
     def total(self) -> Counts:
@@ -85,6 +87,7 @@ class RunReport:
             "error": self.error or None,
             "ui_url": self.ui_url or None,
             "budget": self.budget,
+            "endpoints": list(self.endpoints),
             "warnings": list(self.warnings),
             "blocks": [block_json(tally) for tally in self.blocks],
         }

@@ -156,6 +156,9 @@ def read_endpoints(document: Document, data: Any, path: Path, problems: list[Pro
 
 def _secrets(config: Any, path: Path) -> Iterator[Path]:
     """Find keys that stand in an endpoint: under a name that says so, or in place of the name of a variable."""
+    if isinstance(config, list):
+        for number, item in enumerate(config):
+            yield from _secrets(item, (*path, number))
     for key, value in config.items() if isinstance(config, dict) else ():
         if key == "api_key_env":
             if isinstance(value, str) and not _VARIABLE_NAME.fullmatch(value):

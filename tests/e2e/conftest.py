@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,17 @@ def wait_for(holds: Callable[[], bool], why: str, seconds: float = 120.0) -> Non
         time.sleep(0.02)
 
 
+@contextmanager
+def beside(work: Callable[[], None]) -> Iterator[None]:
+    """Let something happen while a run goes on."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
 class Started:
     """A command under way, in a process group of its own."""
 
@@ -182,7 +195,7 @@ class Project:
         """Run to the end."""
         return self.start(url, *words, **variables).wait()
 
-    def generate(self, seeds: Any, url: str | None, **options: Any) -> list[Row]:
+    def generate(self, seeds: Any, url: str | Sequence[str] | None, **options: Any) -> list[Row]:
         """Run in this process and return the rows; rejected ones have to be allowed."""
         options = {"storage": self.store, **options}
         try:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from sdg_prefect.errors import EndpointError, SdgError
 from sdg_prefect.settings import settings
 from sdg_prefect.simulator import SimulatedModel, SimulatorSettings
+from tests.e2e.conftest import beside
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Project, Row
@@ -178,17 +178,6 @@ def test_a_key_revoked_in_the_middle_stops_the_run_at_once(
     assert len(project.generate(seeds, model.url, shard_size=5)) == 20
     assert model.stats()["completions"] == 40
     assert project.report()["llm_replayed"] == kept
-
-
-@contextmanager
-def beside(work: Callable[[], None]) -> Iterator[None]:
-    """Let something happen while a run goes on."""
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
 
 
 @pytest.mark.parametrize("limit", ["of the run", "of the endpoint", "of both"])

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from sdg_prefect.errors import FlowError
-from sdg_prefect.models.endpoint import Endpoint, resolve_endpoints
+from sdg_prefect.models.endpoint import Address, Endpoint, resolve_endpoints
 from sdg_prefect.models.litellm_client import load_litellm
+from sdg_prefect.models.pricing import price_of
 from sdg_prefect.models.providers import PROVIDERS, SPEAKS_OPENAI, name_at_server
 
 URL = "http://localhost:8000/v1"
@@ -56,6 +57,30 @@ def test_the_name_at_the_server(model: str, name: str) -> None:
 def test_behind_a_bare_address_every_model_is_called_straight(model_id: str) -> None:
     endpoint = resolve_endpoints({model_id}, {}, api_base=URL)[model_id]
     assert (endpoint.chosen_client, name_at_server(endpoint.model)) == ("openai", model_id)
+
+
+def test_several_bare_addresses_all_serve_every_model() -> None:
+    declared = {"teacher": Endpoint(model="m", api_base="http://other/v1", max_concurrency=4, timeout=9)}
+    for model_id, endpoint in resolve_endpoints({"teacher", "judge"}, declared, api_base=[URL, f"{URL}2"]).items():
+        assert [(one.api_base, one.chosen_client) for one in endpoint.places] == [(URL, "openai"), (f"{URL}2", "openai")]
+        assert {one.timeout for one in endpoint.places} == {9.0 if model_id == "teacher" else 120.0}
+
+
+@pytest.mark.parametrize("given", [{"model": "anthropic/claude"}, {"api_base": URL}])
+def test_the_command_line_takes_the_place_of_declared_endpoints(given: dict[str, str]) -> None:
+    declared = {"teacher": Endpoint(model="m", endpoints=(Address(api_base="http://a/v1"), Address(api_base="http://b/v1")))}
+    assert resolve_endpoints({"teacher"}, declared)["teacher"] is declared["teacher"]
+    (place,) = resolve_endpoints({"teacher"}, declared, **given)["teacher"].places
+    assert place.api_base == given.get("api_base")
+
+
+def test_a_place_is_shown_without_a_password() -> None:
+    assert Endpoint(model="m", api_base="https://me:secret@host:8000/v1").shown_address == "https://host:8000/v1"
+
+
+def test_the_price_of_a_model_at_addresses_is_not_its_providers() -> None:
+    assert price_of(Endpoint(model="gpt-4o-mini")) is not None
+    assert price_of(Endpoint(model="gpt-4o-mini", endpoints=(Address(api_base=URL),))) is None
 
 
 def test_the_client_openai_needs_an_address() -> None:

@@ -72,6 +72,18 @@ def test_warnings_of_the_file_and_of_the_columns_come_with_the_plan(tmp_path: Pa
     assert sorted(warning.line for warning in plan.warnings) == [3, 4]
 
 
+def test_a_plan_names_each_endpoint_of_a_model(tmp_path: Path) -> None:
+    ask = "- block_type: LLMBlock\n  block_config: {block_name: ask, config_path: p.yaml, model_id: teacher, output_cols: [q]}\n"
+    endpoints = "[{api_base: 'http://me:word@a/v1', max_concurrency: 8}, {requests_per_minute: 60}]"
+    text = f"models: {{teacher: {{model: gpt, endpoints: {endpoints}}}}}\nblocks:\n{ask}"
+    plan = compiled(tmp_path, text, p=PROMPT.replace("document", "a"))
+    assert str(plan).splitlines()[1:4] == [
+        "  model teacher → gpt at 2 endpoints",
+        "    http://a/v1, through openai, 8 calls at once",
+        "    provider's own address, through litellm, 60 calls a minute",
+    ]
+
+
 def test_a_plan_is_written_for_people(tmp_path: Path) -> None:
     ask = "- block_type: LLMBlock\n  block_config: {block_name: ask, config_path: p.yaml, model_id: teacher, output_cols: [q]}\n  drop_duplicates: [q]\n"
     plan = compiled(

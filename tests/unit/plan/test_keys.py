@@ -49,6 +49,7 @@ def keys(of: Plan) -> list[tuple[str, str]]:
     [
         lambda text: text.replace("block_name: ask", "block_name: question"),
         lambda text: text.replace("name: verse", "name: prose"),
+        lambda text: text.replace("timeout: 60", "endpoints: [{timeout: 60}, {api_base: 'http://there/v1', api_key_env: KEY}]"),
         lambda text: text.replace("http://here/v1", "http://there/v1"),
         lambda text: text.replace(
             "timeout: 60",
@@ -59,7 +60,7 @@ def keys(of: Plan) -> list[tuple[str, str]]:
         lambda text: text.replace("{temperature: 0.5}", "{temperature: 0.5, n: null}"),
         lambda text: text.replace("drop_columns: [other]", "drop_columns: [other]  # a comment"),
     ],
-    ids=["block name", "flow name", "address", "limits", "description", "model id", "empty parameter", "comment"],
+    ids=["block name", "flow name", "endpoints", "address", "limits", "description", "model id", "empty parameter", "comment"],
 )
 def test_what_does_not_decide_the_rows_keeps_all_keys(change: Callable[[str], str], tmp_path: Path) -> None:
     assert change(FLOW) != FLOW

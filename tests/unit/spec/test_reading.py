@@ -120,6 +120,40 @@ def test_models_stand_in_the_flow_beside_it_or_where_the_command_line_says(tmp_p
     assert {name: endpoint.model for name, endpoint in flow.models.items()} == {"a": "given/a", "b": "flow/b"}
 
 
+def test_endpoints_of_a_model_take_from_it_what_they_do_not_say(tmp_path: Path) -> None:
+    text = (
+        "models:\n  teacher:\n    model: m\n    timeout: 9\n    api_key_env: KEY\n    endpoints:\n"
+        "    - {api_base: 'http://a/v1', max_concurrency: 4}\n    - {api_base: 'http://b/v1', timeout: 3, api_key_env: null}\n"
+    )
+    places = read(tmp_path, f"{text}blocks:\n{BLOCKS}").models["teacher"].places
+    assert [(one.model, one.api_base, one.max_concurrency, one.timeout, one.api_key_env) for one in places] == [
+        ("m", "http://a/v1", 4, 9.0, "KEY"),
+        ("m", "http://b/v1", None, 3.0, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "message"),
+    [
+        (
+            "[{api_bse: 'http://a/v1'}]",
+            r"flow\.yaml:4  model 'teacher': unknown key 'endpoints\[0\]\.api_bse'\. Did you mean 'api_base'\?",
+        ),
+        ("[{api_base: x}, {timeout: 0}]", r"flow\.yaml:4  model 'teacher': 'endpoints\[1\]\.timeout' has to be more than 0"),
+        ("[]", r"flow\.yaml:4  model 'teacher': 'endpoints' must not be empty"),
+        ("http://a/v1", r"flow\.yaml:4  model 'teacher': 'endpoints' has to be a list"),
+        ("[x]", r"flow\.yaml:4  model 'teacher': 'endpoints\[0\]' has to be a mapping"),
+        ("[{api_base: x}, {api_base: x/}]", r"model 'teacher': endpoints\[1\] is endpoints\[0\] again"),
+        ("[{api_base: x, api_key: sk-1}]", r"flow\.yaml:4  model 'teacher': a key must not stand in a file"),
+        ("[{api_base: x, model: other}]", r"flow\.yaml:4  model 'teacher': unknown key 'endpoints\[0\]\.model'"),
+    ],
+)
+def test_a_wrong_endpoint_of_a_model_is_told_with_its_line(tmp_path: Path, endpoints: str, message: str) -> None:
+    with pytest.raises(FlowError, match=message) as raised:
+        read(tmp_path, f"models:\n  teacher:\n    model: m\n    endpoints: {endpoints}\nblocks:\n{BLOCKS}")
+    assert len(raised.value.problems) == 1
+
+
 def test_set_reaches_every_field_of_a_block(tmp_path: Path) -> None:
     flow = read(tmp_path, BLOCKS, "rename.columns_map={x: y}")
     assert renamed(flow.pipelines[0].items[0]) == {"x": "y"}

@@ -40,8 +40,16 @@ def test_every_flow_that_ships_fits_the_schema(path: Path, validator: Any) -> No
 
 @pytest.mark.parametrize(
     "flow",
-    [[GOOD], {"name": "x", "blocks": [GOOD]}, {"pipelines": [{"name": "x", "blocks": [GOOD]}, {"flow": "other.yaml"}]}],
-    ids=["list", "mapping", "workflow"],
+    [
+        [GOOD],
+        {"name": "x", "blocks": [GOOD]},
+        {"pipelines": [{"name": "x", "blocks": [GOOD]}, {"flow": "other.yaml"}]},
+        {
+            "blocks": [GOOD],
+            "models": {"teacher": {"model": "x", "endpoints": [{"api_base": "a", "max_concurrency": 4}, {"timeout": 9}]}},
+        },
+    ],
+    ids=["list", "mapping", "workflow", "endpoints"],
 )
 def test_all_three_roots_fit(flow: Any, validator: Any) -> None:
     validator.validate(flow)
@@ -58,6 +66,8 @@ def test_all_three_roots_fit(flow: Any, validator: Any) -> None:
         [{**GOOD, "block_config": {"block_name": "x", "colums_map": {}}}],
         {"nmae": "x", "blocks": [GOOD]},
         {"blocks": [GOOD], "models": {"teacher": {"model": "x", "api_key": "sk"}}},
+        {"blocks": [GOOD], "models": {"teacher": {"model": "x", "endpoints": []}}},
+        {"blocks": [GOOD], "models": {"teacher": {"model": "x", "endpoints": [{"api_bse": "a"}]}}},
         {"pipelines": [{"nam": "x", "blocks": [GOOD]}]},
     ],
 )
