@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.s3 import S3Server
@@ -21,6 +22,9 @@ _NOT_LOOKED_AT = ("EVENT_PERSISTER", "LATE_RUNS", "FOREMAN", "PAUSE_EXPIRATIONS"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keep the managed Prefect server of the tests out of the user's folders; all workers share one."""
+    # Every run tries the same examples, and none is too slow on a busy machine.
+    settings.register_profile("sdg", deadline=None, database=None, derandomize=True)
+    settings.load_profile("sdg")
     # A shell starts what it puts into the background deaf to Ctrl-C, and what is started here would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -228,7 +228,7 @@ def test_the_schema_of_a_block_type_is_valid_json_schema(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "config"), RUNNING)
-@settings(max_examples=12, deadline=None, database=None, derandomize=True)
+@settings(max_examples=12)
 @given(values=rows, shard_size=st.integers(1, 4))
 def test_every_row_is_accounted_for_whatever_the_rows_and_the_shards(
     name: str, config: Mapping[str, Any], values: list[dict[str, Any]], shard_size: int

@@ -21,7 +21,7 @@ from sdg_prefect.testing import BlockResult, run_block
 
 Row = dict[str, Any]
 
-quick = settings(max_examples=40, deadline=None, database=None, derandomize=True)
+few = settings(max_examples=40)
 
 texts = st.one_of(st.none(), st.sampled_from(["", "é", "e\u0301", "🦜\u2028", "İ", " a\n"]), st.text(max_size=4))
 # Adding nothing makes a negative zero a plain one: as seeds they are equal, as 1 and 1.0 are.
@@ -44,20 +44,20 @@ def ids_by_row(values: list[Row]) -> list[tuple[str, str]]:
     return sorted(zip(contents, ids_of(seeds), strict=True))
 
 
-@quick
+@few
 @given(rows)
 def test_equal_seeds_have_ids_of_their_own(values: list[Row]) -> None:
     ids = ids_of(seeds_of([*values, *values]))
     assert len(set(ids)) == 2 * len(values)
 
 
-@quick
+@few
 @given(rows, st.randoms(use_true_random=False))
 def test_seeds_in_another_order_keep_their_ids(values: list[Row], order: Any) -> None:
     assert ids_by_row(order.sample(values, len(values))) == ids_by_row(values)
 
 
-@quick
+@few
 @given(rows, rows)
 def test_seeds_before_others_keep_their_ids(values: list[Row], more: list[Row]) -> None:
     assert ids_of(seeds_of([*values, *more]))[: len(values)] == ids_of(seeds_of(values))
@@ -73,7 +73,7 @@ def test_a_seed_that_widens_a_column_leaves_the_ids_before_it(later: Row) -> Non
     assert ids_of(seeds_of([*values, later]))[:2] == ids_of(seeds_of(values))
 
 
-@quick
+@few
 @given(rows)
 def test_seeds_with_equal_content_have_one_fingerprint(values: list[Row]) -> None:
     copied = [json.loads(json.dumps(row)) for row in values]
@@ -114,7 +114,7 @@ def run_chain(values: list[Row], shard_size: int | None) -> list[BlockResult]:
     return results
 
 
-@quick
+@few
 @given(rows, st.integers(1, 4))
 def test_rows_ids_and_order_after_a_chain_do_not_depend_on_the_shards(values: list[Row], shard_size: int) -> None:
     whole, cut = run_chain(values, None), run_chain(values, shard_size)

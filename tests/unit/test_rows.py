@@ -28,7 +28,7 @@ from sdg_prefect.rows import (
     without_ids,
 )
 
-quick = settings(max_examples=60, deadline=None, database=None, derandomize=True)
+few = settings(max_examples=60)
 
 values = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.text(max_size=3), st.lists(st.integers(0, 1), max_size=2))
 seeds = st.lists(st.fixed_dictionaries({"a": values, "b": st.sampled_from(["x", "y"])}), max_size=8)
@@ -38,13 +38,13 @@ def text_of(row: dict[str, Any]) -> str:
     return repr(sorted(row.items()))
 
 
-@quick
+@few
 @given(seeds)
 def test_every_seed_has_an_id_of_its_own(rows: list[dict[str, Any]]) -> None:
     assert len(set(seed_ids(rows))) == len(rows)
 
 
-@quick
+@few
 @given(seeds, st.randoms(use_true_random=False))
 def test_reordering_seeds_keeps_the_ids(rows: list[dict[str, Any]], order: Any) -> None:
     shuffled = order.sample(rows, len(rows))
@@ -53,13 +53,13 @@ def test_reordering_seeds_keeps_the_ids(rows: list[dict[str, Any]], order: Any) 
     )
 
 
-@quick
+@few
 @given(seeds, seeds)
 def test_appending_seeds_keeps_the_ids_of_those_before(rows: list[dict[str, Any]], more: list[dict[str, Any]]) -> None:
     assert seed_ids([*rows, *more])[: len(rows)] == seed_ids(rows)
 
 
-@quick
+@few
 @given(seeds, st.integers(0, 8))
 def test_seeds_read_in_parts_get_the_ids_of_seeds_read_at_once(rows: list[dict[str, Any]], cut: int) -> None:
     seen: Counter[str] = Counter()
@@ -84,7 +84,7 @@ def test_the_ids_of_made_rows_come_from_parent_maker_and_ordinal() -> None:
     assert len({child_id("p", "Ask", 0), child_id("p", "Ask", 1), child_id("p", "Tell", 0), child_id("q", "Ask", 0)}) == 4
 
 
-@quick
+@few
 @given(st.lists(st.sampled_from("pqr"), max_size=9))
 def test_made_rows_keep_their_ids_wherever_the_rows_of_other_parents_are(parents: list[str]) -> None:
     by_parent = [child_ids([parent for parent in parents if parent == one], "Ask") for one in "pqr"]

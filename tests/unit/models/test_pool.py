@@ -293,7 +293,7 @@ faults = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=12, deadline=None, database=None, derandomize=True)
+@settings(max_examples=12)
 @given(st.lists(faults, min_size=1, max_size=3), st.integers(1, 60))
 def test_no_call_is_lost_or_counted_twice_whatever_fails(each: list[dict[str, Any]], rows: int) -> None:
     with ExitStack() as stack:

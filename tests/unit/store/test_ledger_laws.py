@@ -95,7 +95,7 @@ async def ended(ledger: BlockLedger, shards: dict[str, ShardLedger], end: str) -
         await ledger.close()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(RUNS)
 def test_whatever_is_kept_is_found(runs: list[tuple[list[tuple[str, int, str]], str]]) -> None:
     async def body(place: str) -> None:
