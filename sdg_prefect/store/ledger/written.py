@@ -5,29 +5,41 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
 from sdg_prefect.errors import StoreError
 from sdg_prefect.store.ledger.files import failing_plainly, files_of, mark_as_written
+from sdg_prefect.store.ledger.groups import Groups
 from sdg_prefect.store.ledger.segments import SEGMENT, Segment, SegmentPath, encode_index, scan
 from sdg_prefect.store.ledger.stored import rewritten
+from sdg_prefect.store.replacing import sync
 from sdg_prefect.store.root import Root
 
+_FORCE_SECONDS = 0.005
+"""Longest time that a completion waits for others before its file is forced to the disk."""
+_FORCED_AT_ONCE = 8
+"""Files that are forced to the disk at the same time: file systems write them together."""
 _PIECE_LINES = 64
 """Completions that one S3 object holds at most, before its shard is done."""
 _PIECE_SECONDS = 1.0
 """Longest time that a completion waits for its S3 object: what a kill can lose."""
+_FOLDERS = 4
+"""Folders that may be new with a segment: of its content, its ask key, the ledger, the store."""
+_fdatasync = getattr(os, "fdatasync", os.fsync)
+"""Where the system has no way to force the data alone, as on macOS, all is forced."""
 
 
 class Writer(Protocol):
     """Writes the completions of one shard in one run."""
 
     async def keep(self, line: bytes) -> None:
-        """Write a line; returns when it survives this process."""
+        """Write a line; returns when it survives this process and, locally, a power cut."""
 
     async def flush(self) -> None:
         """Wait until everything is written."""
@@ -57,10 +69,10 @@ def _new_stem(folder: str, run_id: str) -> str:
 
 
 class LocalWriter:
-    """Appends to a file of its own; a line has been handed to the operating system when ``keep`` returns.
+    """Appends to a file of its own.
 
-    So it survives the process, however that ends. A power cut takes what the system has not yet put on the disk, which is within
-    seconds; what is sealed is there.
+    A line has been handed to the operating system before ``keep`` waits, so a kill loses none. It is on the disk when ``keep``
+    returns, so a power cut loses none that a block has seen.
     """
 
     def __init__(self, root: Root, folder: str, run_id: str) -> None:
@@ -71,6 +83,9 @@ class LocalWriter:
         self._file = -1
         self._lines: list[bytes] = []
         self._size = 0
+        self._is_fresh = True
+        self._guard = threading.Lock()
+        self._forced = Groups(self._force, _FORCE_SECONDS, in_turn=True)
 
     async def keep(self, line: bytes) -> None:
         """Append a line."""
@@ -86,12 +101,14 @@ class LocalWriter:
             ) from error
         self._size += len(line)
         self._lines.append(line)
+        await self._forced.written(line)
 
     def _open(self) -> None:
         self._at = SegmentPath(_new_stem(self._folder, self._run_id) + SEGMENT)
         path = Path(self._root.uri, self._at.path)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o666)
+        self._is_fresh = True
         mark_as_written(self._file)
 
     def _take_back(self) -> None:
@@ -103,8 +120,20 @@ class LocalWriter:
         except OSError:
             self.close()
 
+    async def _force(self, _: Sequence[bytes]) -> None:
+        """Force all lines to the disk, and once the folders in which the file is new."""
+        with self._guard:
+            if self._file < 0:
+                return  # sealed, and so forced, while somebody who gave up waited
+            file, at, is_fresh = os.dup(self._file), self._at, self._is_fresh
+        path = Path(self._root.uri, at.path)
+        with failing_plainly("write", self._root.url(at.path)):
+            await asyncio.get_running_loop().run_in_executor(_disk(), _force, file, path.parents[:_FOLDERS] if is_fresh else ())
+        self._is_fresh = False
+
     async def flush(self) -> None:
-        """Do nothing: every line is written when ``keep`` returns."""
+        """Wait until all lines are on the disk."""
+        await self._forced.flush()
 
     def seal(self, left: Sequence[Segment]) -> Segment | None:
         """Force the segment to the disk, write its index and give back the file."""
@@ -120,9 +149,10 @@ class LocalWriter:
 
     def close(self) -> None:
         """Give back the file."""
-        if self._file >= 0:
-            os.close(self._file)
-        self._file, self._size, self._lines = -1, 0, []
+        with self._guard:
+            if self._file >= 0:
+                os.close(self._file)
+            self._file, self._size, self._lines = -1, 0, []
 
 
 def _write_all(file: int, line: bytes) -> None:
@@ -132,12 +162,20 @@ def _write_all(file: int, line: bytes) -> None:
         rest = rest[os.write(file, rest) :]
 
 
-@dataclass
-class _Piece:
-    """Lines on their way to one object."""
+@cache
+def _disk() -> ThreadPoolExecutor:
+    """Return the threads that wait for the disk: those of the event loop have other work to do."""
+    return ThreadPoolExecutor(_FORCED_AT_ONCE, "ledger")
 
-    written: asyncio.Future[None]
-    lines: list[bytes] = field(default_factory=list)
+
+def _force(file: int, folders: Sequence[Path]) -> None:
+    """Make sure that what was written survives a power cut, and close the handle."""
+    try:
+        _fdatasync(file)
+    finally:
+        os.close(file)
+    for folder in folders:
+        sync(folder)
 
 
 class RemoteWriter:
@@ -149,46 +187,18 @@ class RemoteWriter:
     def __init__(self, root: Root, folder: str, run_id: str) -> None:
         self._root = root
         self._stem = _new_stem(folder, run_id)
-        self._piece: _Piece | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._sending: dict[int, asyncio.Task[None]] = {}
         self._count = 0
         self._sent: list[Segment] = []
+        self._pieces = Groups(self._put, _PIECE_SECONDS, _PIECE_LINES)
 
     async def keep(self, line: bytes) -> None:
         """Gather a line and wait for its object."""
-        loop = asyncio.get_running_loop()
-        if self._piece is None:
-            self._piece = _Piece(loop.create_future())
-            # Nobody waits for it if the run is interrupted.
-            self._piece.written.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self._timer = loop.call_later(_PIECE_SECONDS, self._send)
-        piece = self._piece
-        piece.lines.append(line)
-        if len(piece.lines) >= _PIECE_LINES:
-            self._send()
-        # Whoever is cancelled leaves the object to the others.
-        await asyncio.shield(piece.written)
+        await self._pieces.written(line)
 
-    def _send(self) -> None:
-        piece, self._piece = self._piece, None
-        if self._timer is not None:
-            self._timer.cancel()
-        if piece is not None:
-            self._count += 1
-            self._sending[self._count] = asyncio.create_task(self._put(piece, self._count))
-
-    async def _put(self, piece: _Piece, number: int) -> None:
-        at, data = SegmentPath(f"{self._stem}-{number:06d}{SEGMENT}"), b"".join(piece.lines)
-        try:
-            sent = await asyncio.to_thread(self._write, at, data)
-        except Exception as error:  # noqa: BLE001 - raised where the lines are waited for
-            del self._sending[number]
-            piece.written.set_exception(error)
-        else:
-            self._sent.append(sent)
-            del self._sending[number]
-            piece.written.set_result(None)
+    async def _put(self, lines: Sequence[bytes]) -> None:
+        self._count += 1
+        at = SegmentPath(f"{self._stem}-{self._count:06d}{SEGMENT}")
+        self._sent.append(await asyncio.to_thread(self._write, at, b"".join(lines)))
 
     def _write(self, at: SegmentPath, data: bytes) -> Segment:
         with failing_plainly("write", self._root.url(at.path)):
@@ -197,12 +207,11 @@ class RemoteWriter:
 
     async def flush(self) -> None:
         """Wait until everything is written."""
-        self._send()
-        await asyncio.gather(*self._sending.values())
+        await self._pieces.flush()
 
     def seal(self, left: Sequence[Segment]) -> Segment | None:
         """Join all pieces into one object, write its index, and only then remove them; those that others left as well."""
-        if self._piece is not None or self._sending:
+        if self._pieces.is_waiting:
             # Somebody gave up waiting for these lines, as when a run is interrupted; they would be hidden by a whole segment.
             return None
         pieces = [*(segment for segment in left if segment.at.is_piece), *sorted(self._sent, key=lambda sent: sent.at.order)]
