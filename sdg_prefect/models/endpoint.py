@@ -55,6 +55,9 @@ class Endpoint(Frozen):
     """How the model is called. ``openai``: straight, where a server speaks the OpenAI protocol. ``litellm``: any provider, with
     more work for each call. ``auto`` takes the first where there is an ``api_base`` and no other provider in front of ``model``.
     ``pooling``: reward models behind vLLM."""
+    mode: Literal["calls", "batch"] = "calls"
+    """How requests are sent. ``calls``: one by one, answered at once. ``batch``: gathered and left with the provider, who answers
+    them within a day at half the price; for servers that speak the OpenAI protocol and have ``/v1/batches``."""
 
     @property
     def is_simulated(self) -> bool:
@@ -69,6 +72,11 @@ class Endpoint(Frozen):
         if self.is_simulated:
             return "openai"
         return "openai" if self.api_base and not calls_for_litellm(self.model) else "litellm"
+
+    @property
+    def in_batches(self) -> bool:
+        """True where requests are left with the provider as batches."""
+        return self.mode == "batch"
 
     @property
     def identity(self) -> str:
@@ -88,6 +96,7 @@ class Endpoint(Frozen):
 
 
 _NO_ADDRESS = "Give its 'api_base', such as http://localhost:8000/v1, or leave 'client' away."
+_NO_BATCHES = "Batches need the 'api_base' of a server that speaks the OpenAI protocol, such as https://api.openai.com/v1."
 _HOW = "Name it under 'models:' in the flow or in a models.yaml beside it, or pass --api-base URL or --model NAME."
 
 
@@ -132,6 +141,11 @@ def resolve_endpoints(
         Problem(f"model '{model_id}' has no address, which the client 'openai' needs.", _NO_ADDRESS)
         for model_id, endpoint in resolved.items()
         if endpoint.client == "openai" and endpoint.api_base is None and not endpoint.is_simulated
+    ]
+    missing += [
+        Problem(f"model '{model_id}' has 'mode: batch', but is called through {endpoint.chosen_client}.", _NO_BATCHES)
+        for model_id, endpoint in resolved.items()
+        if endpoint.in_batches and endpoint.chosen_client != "openai"
     ]
     if missing:
         raise FlowError(missing)

@@ -6,17 +6,18 @@ import asyncio
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from sdg_prefect.awaiting import all_ended
 from sdg_prefect.errors import EndpointError
+from sdg_prefect.models.batches.batches import Batches
+from sdg_prefect.models.budget import Spent
 from sdg_prefect.models.client import Client
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError, Reach
-from sdg_prefect.models.limiter import Lane, Limiter, Permit
-from sdg_prefect.models.readiness import check_endpoint
+from sdg_prefect.models.limiter import Lane, Permit
+from sdg_prefect.models.lines import Line, Lines
 from sdg_prefect.models.spending import Spending
 from sdg_prefect.settings import Settings
 
@@ -33,17 +34,6 @@ class Ledger(Protocol):
         ...
 
 
-@dataclass
-class _Line:
-    """An open endpoint: its client and its limits."""
-
-    endpoint: Endpoint
-    lane: Lane
-    opened: asyncio.Lock = field(default_factory=asyncio.Lock)
-    client: Client | None = None
-    """Made when the endpoint is ready: before the first call that the ledger cannot answer."""
-
-
 class Gateway:
     """Turns requests into completions for one run. Lives on one event loop."""
 
@@ -53,6 +43,7 @@ class Gateway:
         connect: Callable[[Endpoint], Client],
         settings: Settings,
         spending: Spending | None = None,
+        batches: Batches | None = None,
     ) -> None:
         """Prepare a gateway; nothing is called before the first request.
 
@@ -61,13 +52,14 @@ class Gateway:
             connect: Makes the client of an endpoint.
             settings: Attempts, waits and the default concurrency.
             spending: Keeps the calls within a budget.
+            batches: Takes the requests for endpoints that are asked in batches.
         """
         self._settings = settings
         self._spending = spending
-        self._connect = connect
         self._endpoints = dict(endpoints)
-        self._lines: dict[str, _Line] = {}
-        self._limiters: dict[str, Limiter] = {}
+        self._lines = Lines(self._endpoints, connect, settings.concurrency)
+        self.batches = Batches(endpoints.values(), settings) if batches is None else batches
+        self.batches.heed(lambda: bool(self.in_flight), self._afford_some)
         self._asked: set[asyncio.Task[Any]] = set()
         """Who waits for answers."""
         self._idle: set[asyncio.Task[Any]] = set()
@@ -83,6 +75,7 @@ class Gateway:
     def stop(self) -> None:
         """Send nothing more. Calls in flight are still waited for and kept, and what the ledger knows is still answered."""
         self.is_stopped = True
+        self.batches.stop()
         for request in self._idle:
             request.cancel("the run is stopping")
 
@@ -119,10 +112,11 @@ class Gateway:
         return request.key(self._endpoints[request.model_id].identity)
 
     async def _answer(self, request: Request, ledger: Ledger) -> Completion | Failure:
-        line = self._line(request.model_id)
+        line = self._lines.to(request.model_id)
         key = self.key_of(request)
         known = await ledger.find(key)
         if known is not None:
+            self.batches.in_ledger(key)
             return Completion.from_record(known)
         result = await self._try(line, request)
         if isinstance(result, Completion):
@@ -136,8 +130,9 @@ class Gateway:
             # What cannot be kept would be paid for again.
             self.stop()
             raise
+        self.batches.in_ledger(key)
 
-    async def _try(self, line: _Line, request: Request) -> Completion | Failure:
+    async def _try(self, line: Line, request: Request) -> Completion | Failure:
         attempt = 0
         while True:
             attempt += 1
@@ -171,10 +166,12 @@ class Gateway:
         finally:
             self._idle.discard(request)
 
-    async def _call(self, line: _Line, request: Request, attempt: int) -> Completion:
-        """Make one attempt, once the endpoint is ready and the limiter lets it through."""
+    async def _call(self, line: Line, request: Request, attempt: int) -> Completion:
+        """Make one attempt, once the endpoint is ready and the limiter lets it through; in a batch, where that is the mode."""
+        if line.endpoint.in_batches:
+            return await self._call_in_batch(line, request)
         with self._waiting():
-            client = line.client or await self._open(line)
+            client = await self._client(line)
             permit = await line.lane.enter(request, again=attempt > 1)
             if self._spending is not None:
                 await self._afford(self._spending, line.lane, permit)
@@ -193,6 +190,29 @@ class Gateway:
             if self._spending is not None:
                 self._spending.note(outcome)
 
+    async def _call_in_batch(self, line: Line, request: Request) -> Completion:
+        outcome: Completion | None = None
+        try:
+            with self._waiting():
+                client = await self._client(line)
+                outcome = await self.batches.ask(line.endpoint, client, request, self.key_of(request))
+            return outcome
+        finally:
+            if self._spending is not None:
+                self._spending.note(outcome)
+
+    def _unanswered(self) -> int:
+        return self.in_flight + self.batches.at_provider
+
+    async def _afford_some(self, wanted: int, each: Spent) -> int:
+        """Wait until the budget admits some calls of a batch; 0 if it is used up, and the run is stopping."""
+        if self._spending is None:
+            return wanted
+        admitted = await self._spending.affords_some(wanted, each, self._unanswered)
+        if not admitted:
+            self.stop()
+        return admitted
+
     async def _afford(self, spending: Spending, lane: Lane, permit: Permit) -> None:
         """Wait until the budget admits one more call.
 
@@ -200,7 +220,7 @@ class Gateway:
             CancelledError: It is used up, and the run is stopping.
         """
         try:
-            if not await spending.affords(lambda: self.in_flight):
+            if not await spending.affords(self._unanswered):
                 self._idle.discard(_current())
                 self.stop()
                 raise asyncio.CancelledError("the budget is used up")
@@ -208,34 +228,15 @@ class Gateway:
             lane.leave(permit)
             raise
 
-    async def _open(self, line: _Line) -> Client:
-        """Look at the endpoint and make its client, once."""
-        async with line.opened:
-            if line.client is None:
-                try:
-                    await check_endpoint(line.endpoint)
-                except EndpointError:
-                    # Not this request, which has its answer: the others.
-                    self._idle.discard(_current())
-                    self.stop()
-                    raise
-                line.client = await asyncio.to_thread(self._connect, line.endpoint)
-            return line.client
-
-    def _line(self, model_id: str) -> _Line:
-        if model_id not in self._lines:
-            endpoint = self._endpoints[model_id]
-            self._lines[model_id] = _Line(endpoint, self._limiter(endpoint).lane(endpoint))
-        return self._lines[model_id]
-
-    def _limiter(self, endpoint: Endpoint) -> Limiter:
-        """Return the limiter of an endpoint's address, which models that are served there share; the lowest limit counts."""
-        place = _address(endpoint)
-        if place not in self._limiters:
-            here = [other for other in self._endpoints.values() if _address(other) == place]
-            limits = [other.max_concurrency or self._settings.concurrency for other in here]
-            self._limiters[place] = Limiter(min(limits))
-        return self._limiters[place]
+    async def _client(self, line: Line) -> Client:
+        """Return the client of an endpoint, once that is ready."""
+        try:
+            return line.client or await self._lines.open(line)
+        except EndpointError:
+            # Not this request, which has its answer: the others.
+            self._idle.discard(_current())
+            self.stop()
+            raise
 
     async def close(self) -> None:
         """Give up what is still in flight, so that nobody waits for it any more, and give back all connections."""
@@ -244,17 +245,11 @@ class Gateway:
         for asked in open_still:
             asked.cancel()
         await asyncio.gather(*open_still, return_exceptions=True)
-        for line in self._lines.values():
-            if line.client is not None:
-                await line.client.close()
+        await self.batches.close()
+        await self._lines.close()
 
 
 def _current() -> asyncio.Task[Any]:
     task = asyncio.current_task()
     assert task is not None
     return task
-
-
-def _address(endpoint: Endpoint) -> str:
-    """Say where an endpoint is: its address, or the model where the provider decides."""
-    return endpoint.api_base or endpoint.model

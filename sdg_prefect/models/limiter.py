@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sdg_prefect.models.completion import Completion, Request
@@ -50,7 +51,7 @@ class Lane:
             request: What is asked.
             again: True if it was sent before: it then goes before those that were not.
         """
-        permit = Permit(_prompt_tokens(request) if self._tokens_in else 0.0)
+        permit = Permit(prompt_tokens(request) if self._tokens_in else 0.0)
         if not self.queue and self._limiter.is_open() and self.wait(permit) == 0:
             self._limiter.grant(self, permit)
             return permit
@@ -175,11 +176,39 @@ class Limiter:
         self._alarm = asyncio.get_running_loop().call_later(seconds, self.serve)
 
 
+class Limiters:
+    """The limiters of a run: one for each address, which the models that are served there share."""
+
+    def __init__(self, endpoints: Collection[Endpoint], concurrency: int) -> None:
+        """Prepare for the endpoints of a run.
+
+        Args:
+            endpoints: All of them; of those at one address the lowest limit counts.
+            concurrency: Calls at once for an endpoint that sets no limit of its own.
+        """
+        self._endpoints = endpoints
+        self._concurrency = concurrency
+        self._by_place: dict[str, Limiter] = {}
+
+    def lane(self, endpoint: Endpoint) -> Lane:
+        """Open a lane for a model at its address."""
+        place = _address(endpoint)
+        if place not in self._by_place:
+            here = [other for other in self._endpoints if _address(other) == place]
+            self._by_place[place] = Limiter(min(other.max_concurrency or self._concurrency for other in here))
+        return self._by_place[place].lane(endpoint)
+
+
+def _address(endpoint: Endpoint) -> str:
+    """Say where an endpoint is: its address, or the model where the provider decides."""
+    return endpoint.api_base or endpoint.model
+
+
 def _bucket(per_minute: float | None, clock: Clock) -> Bucket | None:
     return None if per_minute is None else Bucket(per_minute, clock)
 
 
-def _prompt_tokens(request: Request) -> float:
+def prompt_tokens(request: Request) -> float:
     """Guess the tokens of a prompt from its length."""
     if request.prompt is not None:
         return len(request.prompt) / _LETTERS

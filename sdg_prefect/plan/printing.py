@@ -14,7 +14,8 @@ def plan_text(plan: Plan) -> str:
     for model_id, endpoint in sorted(plan.endpoints.items()):
         where = "simulated, in this process" if endpoint.is_simulated else endpoint.api_base or "provider's own address"
         limit = "".join(f", {most:,} {what}" for most, what in _limits(endpoint) if most)
-        lines.append(f"  model {model_id} → {endpoint.model} at {where}, through {endpoint.chosen_client}{limit}")
+        way = f"{endpoint.chosen_client}, in batches at half the price" if endpoint.in_batches else endpoint.chosen_client
+        lines.append(f"  model {model_id} → {endpoint.model} at {where}, through {way}{limit}")
     for pipeline in plan.pipelines:
         lines += _pipeline_lines(pipeline, 1)
     if plan.output_columns is not None:
