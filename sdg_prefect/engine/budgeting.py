@@ -19,8 +19,12 @@ def spent_by_runs(root: Root, flow: str) -> Spent:
     return sum(paid, Spent())
 
 
-def open_spending(budget: Budget, root: Root, flow: str, on_used_up: Callable[[], None], *, is_fresh: bool) -> Spending:
-    """Begin to spend what earlier runs of a flow left of its budget; a fresh run has all of it."""
+def open_spending(
+    budget: Budget | None, root: Root, flow: str, on_used_up: Callable[[], None], *, is_fresh: bool
+) -> Spending | None:
+    """Begin to spend what earlier runs of a flow left of its budget, if it has one; a fresh run has all of it."""
+    if budget is None:
+        return None
     return Spending(budget, Spent() if is_fresh else spent_by_runs(root, flow), on_used_up)
 
 

@@ -22,7 +22,7 @@ async def run_flow_file(
     input: str,  # noqa: A002 - the word of the command line
     output: str,
     model: str | None = None,
-    api_base: str | None = None,
+    api_base: str | list[str] | None = None,
     api_key_env: str | None = None,
     models: str | None = None,
     storage: str | None = None,
@@ -43,7 +43,7 @@ async def run_flow_file(
         input: Seeds: a file, an Arrow folder or ``hf:NAME``, each also on ``s3://``.
         output: Where the rows go.
         model: Serve every model of the flow by this one, as litellm names it.
-        api_base: Serve every model at this OpenAI-protocol address.
+        api_base: Serve every model at this OpenAI-protocol address, or at several.
         api_key_env: Name of the environment variable with the endpoint's key.
         models: File of endpoints.
         storage: Where shards and completions are kept: a folder or ``s3://``.

@@ -81,7 +81,10 @@ class Run:
         async with present(self.root, self.run_id, self.plan.name, self.flow_run_ids) as heartbeat:
             with ExitStack() as stack:
                 stack.enter_context(telling(self.root, self._warn))
-                self.spending = await self._budgeted()
+                budget, is_fresh = self.plan.budget, self.options.fresh
+                self.spending = await asyncio.to_thread(
+                    open_spending, budget, self.root, self.plan.name, self.stop.ask_for_budget, is_fresh=is_fresh
+                )
                 live = open_live(self.plan, self.options, self.root, self.run_id, self.observer, self.spending, stack)
                 self.gateway = live.gateway
                 live.claims = Unclaimed() if self.options.fresh else open_claims(self.root, heartbeat)
@@ -94,13 +97,6 @@ class Run:
                     await self._close(live)
                     live.claims.close()
         return report
-
-    async def _budgeted(self) -> Spending | None:
-        """Look what earlier runs have spent of the budget."""
-        if self.plan.budget is None:
-            return None
-        budget, stop = self.plan.budget, self.stop.ask_for_budget
-        return await asyncio.to_thread(open_spending, budget, self.root, self.plan.name, stop, is_fresh=self.options.fresh)
 
     def _begun(self) -> int:
         """Say how many task runs there were so far."""
@@ -189,15 +185,15 @@ class Run:
         await walk.whole(shards, lambda whole: asyncio.to_thread(self._write, whole))
         self.task_runs = walk.task_runs
         await self._keep_rejects(walk)
-        report = self.report(self._status())
+        has_rejects = any(tally.counts.rejected for tally in self.tallies.values())
+        report = self.report("completed_with_rejects" if has_rejects else "completed")
         self._keep(report)
         self.stop.phase = Phase.FINISHED
         return report
 
     async def _keep_interrupted(self) -> None:
         failure = self.stop.walk.failure if self.stop.walk else None
-        said = self._why_stopped
-        await self._end(self.stop.walk, self.stop.status, " ".join(part for part in (said, str(failure or "")) if part))
+        await self._end(self.stop.walk, self.stop.status, f"{self._why_stopped} {failure or ''}".strip())
 
     async def _end(self, walk: Walk | None, status: str, error: str = "") -> RunReport:
         """Keep what there is to report of a run that did not finish, if it can be kept."""
@@ -225,10 +221,6 @@ class Run:
     async def _keep_rejects(self, walk: Walk) -> None:
         if rejects := await walk.rejects():
             await asyncio.to_thread(write_rejects, self.root, self.run_id, rejects)
-
-    def _status(self) -> str:
-        rejected = sum(tally.counts.rejected for tally in self.tallies.values())
-        return "completed_with_rejects" if rejected else "completed"
 
     def report(self, status: str, error: str = "") -> RunReport:
         """Return the report as things stand."""

@@ -266,20 +266,12 @@ TOLD_TWICE = [
 ]
 """Cases that are told by ``check`` and by ``run``."""
 
-
 LOCKED = SimulatorSettings(api_key="the-key", models=("teacher",))
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[SimulatedModel]:
     """A model that could be called, and is not; who does call one has another, since tests come in any order."""
-    with SimulatedModel(LOCKED) as started:
-        yield started
-
-
-@pytest.fixture
-def called_server() -> Iterator[SimulatedModel]:
-    """Such a model for a test that calls it."""
     with SimulatedModel(LOCKED) as started:
         yield started
 
@@ -383,11 +375,12 @@ def test_a_wrong_command_line_is_told_by_its_last_line(
     ids=["unreachable", "wrong key", "no key", "unknown model"],
 )
 def test_an_endpoint_that_cannot_serve_is_told_in_one_line(
-    words: tuple[str, ...], variables: dict[str, str], line: str, folder: Path, called_server: SimulatedModel
+    words: tuple[str, ...], variables: dict[str, str], line: str, folder: Path
 ) -> None:
-    before = lay_out(folder, called_server, {"out.jsonl": "kept\n"})
-    base = () if "--api-base" in words else ("--api-base", called_server.url)
-    ran = command(folder, "run", "flow.yaml", "--input", "seeds.jsonl", "--output", "out.jsonl", *base, *words, **variables)
+    with SimulatedModel(LOCKED) as called:
+        before = lay_out(folder, called, {"out.jsonl": "kept\n"})
+        base = () if "--api-base" in words else ("--api-base", called.url)
+        ran = command(folder, "run", "flow.yaml", "--input", "seeds.jsonl", "--output", "out.jsonl", *base, *words, **variables)
     assert ran.returncode == 1
     assert line in ran.stderr.splitlines()[-1]
     assert "Traceback" not in ran.stderr

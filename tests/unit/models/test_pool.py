@@ -226,6 +226,24 @@ def test_a_run_whose_endpoints_all_come_back_in_time_loses_no_row(servers: Any) 
     assert ["is out, its calls wait" in asked.told[0], "is back" in asked.told[1]] == [True, True]
 
 
+def test_an_endpoint_that_is_out_gets_one_call_at_a_time(servers: Any) -> None:
+    async def run() -> None:
+        going = asyncio.ensure_future(asked.rows(60))
+        while not asked.told or models[0].stats()["in_flight"] > 1:
+            await asyncio.sleep(0.005)
+        calls = models[0].stats()["calls"]
+        while (now := models[0].stats())["calls"] < calls + 12:
+            assert now["in_flight"] <= 1
+            await asyncio.sleep(0.005)
+        models[0].change(error_5xx_share=0.0)
+        await going
+
+    models = servers({"error_5xx_share": 1.0, "latency": 0.05})
+    asked = Asked(*models, settings=QUICK.model_copy(update={"endpoint_probes": 1000}))
+    asyncio.run(run())
+    assert (asked.errors, completions(models)) == ([], [60])
+
+
 def test_a_few_rows_that_no_server_can_answer_do_not_stop_the_run(servers: Any) -> None:
     models = servers({"error_5xx_share": 1.0})
     asked = Asked(*models)
