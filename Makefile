@@ -22,9 +22,9 @@ run: $(VENV)/.runtime  ## Run the quick start to the end, then say where its row
 	else echo "Prefect UI: $$($(BIN)/python -m sdg_prefect server status)"; fi
 
 test: $(VENV)/.dev  ## Run the tests
-	$(BIN)/python -m pytest -m 'not long' -n $$(( 1 + $$($(BIN)/python -c 'import os; print(os.cpu_count())') ))
+	$(BIN)/python -m pytest -m 'not long' -n $$(( 2 * $$($(BIN)/python -c 'import os; print(os.cpu_count())') ))
 
-test-long: $(VENV)/.dev  ## Run the tests that take a minute or more each: kills on S3, full disks, two runs on S3
+test-long: $(VENV)/.dev  ## Run the slow variants of tests: more kills and signals, S3, full disks, litellm
 	$(BIN)/python -m pytest -m long -n 2
 
 check: $(VENV)/.dev  ## Lint, check types and check the layers

@@ -90,7 +90,7 @@ class Ran:
         return report
 
 
-def wait_for(holds: Callable[[], bool], why: str, seconds: float = 120.0) -> None:
+def wait_for(holds: Callable[[], bool], why: str, seconds: float = 180.0) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + seconds
     while not holds():

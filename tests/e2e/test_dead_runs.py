@@ -100,6 +100,7 @@ def test_a_killed_run_has_a_report_that_says_so(project: Project, model: Simulat
     assert project.command("rejects", dead, "--storage", "store").wait().code == 0
 
 
+@pytest.mark.long
 def test_a_run_that_died_with_its_server_is_crashed_when_both_are_there_again(project: Project, model: SimulatedModel) -> None:
     with a_home(project.folder / "home"):
         dead = killed(project, model)

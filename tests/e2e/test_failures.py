@@ -22,7 +22,7 @@ pytestmark = pytest.mark.e2e
 MALFORMED = "Sorry, I started on this"
 
 
-@pytest.fixture(params=["openai", "litellm"])
+@pytest.fixture(params=["openai", pytest.param("litellm", marks=pytest.mark.long)])
 def client(request: pytest.FixtureRequest, project: Project) -> str:
     """Each client that speaks the OpenAI protocol, named in the project's models.yaml; without it the first is taken."""
     name: str = request.param

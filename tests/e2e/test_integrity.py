@@ -95,7 +95,9 @@ def assert_made_again(project: Project, model: SimulatedModel, rows: list[Row], 
     assert all(block["shards"] == block["shards_replayed"] for block in project.report()["blocks"])
 
 
-@pytest.mark.parametrize("damage", [flip, truncate, Path.unlink])
+@pytest.mark.parametrize(
+    "damage", [flip, pytest.param(truncate, marks=pytest.mark.long), pytest.param(Path.unlink, marks=pytest.mark.long)]
+)
 def test_damaged_data_of_checkpoints_is_made_again(
     project: Project, model: SimulatedModel, damage: Callable[[Path], None]
 ) -> None:
@@ -127,7 +129,14 @@ def test_lost_records_are_made_again(project: Project, model: SimulatedModel) ->
     assert project.report()["warnings"] == []
 
 
-@pytest.mark.parametrize(("name", "damage"), [(DATA, flip), ("state.json", Path.unlink), (RECORD, truncate)])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        (DATA, flip),
+        pytest.param("state.json", Path.unlink, marks=pytest.mark.long),
+        pytest.param(RECORD, truncate, marks=pytest.mark.long),
+    ],
+)
 def test_damaged_seeds_are_put_there_again(
     project: Project, model: SimulatedModel, name: str, damage: Callable[[Path], None]
 ) -> None:
@@ -232,8 +241,10 @@ def test_two_runs_at_once_whose_replies_differ_keep_their_own_data(project: Proj
 
 @pytest.mark.parametrize(
     ("name", "damaged_content"),
-    [(".arrow", flipped), (RECORD, lambda content: content[:-1])],
-    ids=["flipped data", "cut records"],
+    [
+        pytest.param(".arrow", flipped, id="flipped data"),
+        pytest.param(RECORD, lambda content: content[:-1], id="cut records", marks=pytest.mark.long),
+    ],
 )
 def test_damaged_objects_on_s3_are_made_again(
     project: Project, model: SimulatedModel, bucket: str, name: str, damaged_content: Callable[[bytes], bytes]

@@ -305,6 +305,7 @@ import asyncio, logging, os
 from sdg_prefect.engine import server
 os.environ.update(server.client_environment(server.begin()))
 from prefect import flow, get_client, settings
+from prefect.client.schemas.sorting import LogSort
 logging.getLogger("sdg_prefect").setLevel("INFO")
 
 @flow
@@ -317,7 +318,7 @@ async def main():
     await APILogHandler.aflush()
     current = settings.get_current_settings()
     async with get_client() as client:
-        lines = [log.message for log in await client.read_logs(limit=50, offset=0)]
+        lines = [log.message for log in await client.read_logs(limit=50, sort=LogSort.TIMESTAMP_DESC)]
     print("a line of ours" in lines, current.server.ephemeral.enabled, current.home)
 
 asyncio.run(main())

@@ -52,7 +52,7 @@ def expected_rows(project: Project, model: SimulatedModel) -> list[Row]:
     return rows
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
 def test_an_interrupted_run_says_how_to_go_on_and_does(project: Project, model: SimulatedModel, number: signal.Signals) -> None:
     expected = expected_rows(project, model)
     before = model.stats()["completions"]
@@ -116,7 +116,7 @@ def assert_interrupted(ran: Ran) -> None:
     assert "Traceback" not in ran.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_calls_in_flight_at_the_first_signal_are_kept_and_none_is_sent_after_it(
     project: Project, model: SimulatedModel, number: signal.Signals
 ) -> None:
@@ -253,7 +253,7 @@ asyncio.run(cell()) if sys.argv[2] == "notebook" else work()
 """
 
 
-@pytest.mark.parametrize("place", ["script", "notebook"])
+@pytest.mark.parametrize("place", [pytest.param("script", marks=pytest.mark.long), "notebook"])
 def test_ctrl_c_in_python_keeps_what_is_in_flight(project: Project, model: SimulatedModel, place: str) -> None:
     project.seeds(ROWS)
     model.change(latency=5.0)

@@ -155,6 +155,7 @@ def test_rejected_rows_are_written_with_their_reasons(project: Project, model: S
     assert json.loads(lines[0])["row"] == {"document": rows[0]["document"]}
 
 
+@pytest.mark.long
 def test_a_store_on_s3_is_kept_in_order_in_the_same_way(project: Project, model: SimulatedModel, bucket: str) -> None:
     place = f"s3://{bucket}/store"
     rows = run(project, model, storage=place)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-ROWS = 24
+ROWS = 12
 CALLS = 2 * ROWS
 CONCURRENCY = 4
 WORDS = ("--shard-size", "3", "--concurrency", str(CONCURRENCY))
