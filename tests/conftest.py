@@ -33,6 +33,19 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(name, None)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let every worker begin with slow tests, so that no long one is left for the end: each gets an equal part of the list."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = [item for item in items if "e2e" in item.path.parts]
+    quick = [item for item in items if "e2e" not in item.path.parts]
+    items[:] = [
+        item
+        for worker in range(workers)
+        for kind in (slow, quick)
+        for item in kind[len(kind) * worker // workers : len(kind) * (worker + 1) // workers]
+    ]
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End the server and remove its folder."""
     if hasattr(config, "workerinput"):

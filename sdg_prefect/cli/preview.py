@@ -88,7 +88,6 @@ def _lines(shown: Preview, longest: int | None) -> Iterator[str]:
     from sdg_prefect.engine.previewing import as_json
 
     told = as_json(shown)
-    before: Sequence[str] = ()
     for step, of_step in zip(shown.steps, told["steps"], strict=True):
         before = [name for name in step.before.column_names if name != ROW_ID]
         yield f"{of_step['name']} ({of_step['type']}): {of_step['rows_in']} rows in, {of_step['rows_out']} out{_gone(of_step)}"

@@ -58,7 +58,6 @@ class Run:
     """How the run ended, whether or not the store could keep it."""
     uses: Mapping[str, Any] = field(default_factory=dict)
     """What the store knows the run to use; empty as long as it has not begun."""
-
     spending: Spending | None = None
     """Keeps the run within its budget, if it has one."""
     gateway: Gateway | None = None
@@ -215,8 +214,7 @@ class Run:
         return store_seeds(self.root, folder, self.seeds, size, self.run_id)
 
     def _write(self, shards: Sequence[Shard]) -> None:
-        options = self.options
-        self.tables = deliver(self.root, shards, self.plan.output_columns, options.output, keep_ids=options.keep_ids)
+        self.tables = deliver(self.root, shards, self.plan.output_columns, self.options.output, keep_ids=self.options.keep_ids)
 
     async def _keep_rejects(self, walk: Walk) -> None:
         if rejects := await walk.rejects():

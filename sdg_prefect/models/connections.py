@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import ssl
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
-from urllib.request import getproxies, proxy_bypass
 
 if TYPE_CHECKING:
+    import ssl
+
     import aiohttp
 
 _IDLE = 4.0
@@ -22,6 +22,13 @@ def address(base: str, path: str) -> str:
     """Return the address of something that a server offers below its base URL."""
     parts = urlsplit(base)
     return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{path}"))
+
+
+def without_user(url: str) -> str:
+    """Return an address, which may lack its scheme, without the name and password of a user."""
+    scheme, slashes, rest = url.rpartition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def key_header(base: str, key: str | None) -> dict[str, str]:
@@ -48,6 +55,8 @@ def open_session(url: str, timeout: float) -> aiohttp.ClientSession:
 @cache
 def certificates() -> ssl.SSLContext:
     """Return whom to trust: this machine's certificates, or those that SSL_CERT_FILE names, and the ones that certifi brings."""
+    import ssl
+
     import certifi
 
     context = ssl.create_default_context()
@@ -62,11 +71,12 @@ def proxy_options(url: str) -> dict[str, Any]:
     aiohttp would look by itself, but with each call, and it would read passwords for the server from ``~/.netrc`` as well. What
     runs on this machine is not asked through a proxy.
     """
+    from urllib.request import getproxies, proxy_bypass
+
     import aiohttp
 
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    if host.startswith(_THIS_MACHINE) or proxy_bypass(host):
+    parts = urlsplit(without_user(url))
+    if parts.netloc.startswith(_THIS_MACHINE) or proxy_bypass(parts.netloc):
         return {}
     proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
@@ -75,5 +85,4 @@ def proxy_options(url: str) -> dict[str, Any]:
     found = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     if not found.username:
         return {"proxy": found.geturl()}
-    plain = found._replace(netloc=found.netloc.rpartition("@")[2]).geturl()
-    return {"proxy": plain, "proxy_auth": aiohttp.BasicAuth(found.username, found.password or "")}
+    return {"proxy": without_user(found.geturl()), "proxy_auth": aiohttp.BasicAuth(found.username, found.password or "")}

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from sdg_prefect.errors import FlowError, Problem, did_you_mean
 from sdg_prefect.frozen import Frozen, canonical
+from sdg_prefect.models.connections import without_user
 from sdg_prefect.models.providers import calls_for_litellm
 
 
@@ -114,11 +115,7 @@ class Endpoint(Address):
     @property
     def shown_address(self) -> str:
         """The address as people may see it: without a user's name and password."""
-        if self.api_base is None:
-            return "provider's own address"
-        scheme, slashes, rest = self.api_base.rpartition("://")
-        host, slash, path = rest.partition("/")
-        return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
+        return without_user(self.api_base) if self.api_base else "provider's own address"
 
     def everywhere(self, change: Callable[[Address], Mapping[str, object]]) -> Endpoint:
         """Return a copy with fields changed for itself and for each of its endpoints.

@@ -120,10 +120,6 @@ class Lane:
         self.counts_prompts = self._tokens_in is not None
         queue.add(self)
 
-    async def enter(self, request: Request, *, again: bool = False) -> Permit:
-        """Wait until a call may be sent; see ``Queue``."""
-        return await self.queue.enter(request, again=again)
-
     def takes(self, permit: Permit) -> bool:
         """True if a call may be sent here now."""
         return self.room != 0 and self not in permit.shuns and self.limiter.is_open() and self.wait(permit) == 0

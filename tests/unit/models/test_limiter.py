@@ -147,7 +147,7 @@ async def until_idle() -> None:
 
 
 def enter(lane: Lane, count: int, *, again: bool = False) -> list[asyncio.Task[Permit]]:
-    return [asyncio.ensure_future(lane.enter(PROMPT, again=again)) for _ in range(count)]
+    return [asyncio.ensure_future(lane.queue.enter(PROMPT, again=again)) for _ in range(count)]
 
 
 def done(tasks: list[asyncio.Task[Any]]) -> list[bool]:
