@@ -29,6 +29,18 @@ class Settings(BaseSettings):
     """Longest wait in seconds between two attempts, unless the endpoint asks for more."""
     endpoint_probes: int = Field(default=8, ge=1)
     """Probes in vain after which an endpoint that is out is given up; the pauses before them grow as those between attempts."""
+    batch_quiet: float = Field(default=10.0, ge=0)
+    """Seconds without a new request after which those that wait go to the provider as a batch."""
+    batch_patience: float = Field(default=600.0, ge=0)
+    """Longest wait in seconds for more requests of a batch while other endpoints are being called, which may lead to some."""
+    batch_poll: float = Field(default=5.0, ge=0)
+    """Seconds until a batch is looked at for the first time; the pauses after that grow."""
+    batch_poll_max: float = Field(default=60.0, ge=0)
+    """Longest pause in seconds between two looks at a batch."""
+    batch_requests: int = Field(default=50_000, ge=1)
+    """Requests in a batch at most; providers that speak the OpenAI protocol take no more than 50,000."""
+    batch_bytes: int = Field(default=200_000_000, ge=1)
+    """Bytes of the file of a batch at most; providers that speak the OpenAI protocol take no more than 200 MB."""
     task_retries: int = Field(default=2, ge=0)
     """How often Prefect tries a shard again whose calls failed for a passing reason."""
     task_backoff: float = Field(default=2.0, ge=0)

@@ -75,8 +75,11 @@ def _preview(asked: RunOptions) -> Preview:
         say(str(warning))
     seeds = read_seeds_of(asked, prepared.spec)
 
+    from sdg_prefect.engine.previewing import asked_in_batches
     from sdg_prefect.engine.previewing import preview as take_through
 
+    for model_id in asked_in_batches(prepared.plan):
+        say(f"model '{model_id}' has 'mode: batch'; the preview calls it, at the price of calls, since a batch may take a day.")
     return take_through(prepared.plan, asked, seeds, new_run_id())
 
 

@@ -28,6 +28,9 @@ def simulate(
     api_key: Annotated[str | None, typer.Option(help="Key that calls have to carry; a made-up one.")] = None,
     models: Annotated[list[str] | None, typer.Option(help="Model that is served; any if not given. May be repeated.")] = None,
     quota: Annotated[int | None, typer.Option(min=0, help="Calls until the quota is used up.")] = None,
+    batch_seconds: Annotated[float, typer.Option(min=0, help="Seconds that a batch takes.")] = 0.0,
+    batch_failed_share: Annotated[float, typer.Option(min=0, max=1, help="Share of requests in batches that fail.")] = 0.0,
+    batch_expired_share: Annotated[float, typer.Option(min=0, max=1, help="Share of requests in batches that expire.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Decides which calls fail.")] = 0,
     replies: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Fixed replies: lines of {match, reply}.")

@@ -49,7 +49,9 @@ class Estimator:
             What the numbers rest on.
         """
         endpoint = self.endpoints[step.models[0]]
-        found.at_once = sum(min(one.max_concurrency or self.concurrency, self.concurrency) for one in endpoint.places)
+        found.in_batches = endpoint.in_batches
+        if not endpoint.in_batches:
+            found.at_once = sum(min(one.max_concurrency or self.concurrency, self.concurrency) for one in endpoint.places)
         if found.calls.high == 0:
             return []
         earlier = self.history.block(step.label, "llm_calls")
@@ -62,8 +64,11 @@ class Estimator:
         if price is not None:
             paid_in, paid_out = found.tokens_in.times(price.input), found.tokens_out.times(price.output)
             found.cost_usd = (paid_in + paid_out).times(1 / _PER_PRICE)
-        waits = _each(replies, "seconds", 1) if replies else Guess(0, None, None)
-        found.seconds = calls.times(waits).times(1 / found.at_once)
+        if found.at_once:
+            # A batch does not tell how long the model took.
+            timed = [reply for reply in replies if reply["seconds"]]
+            waits = _each(timed, "seconds", 1) if timed else Guess(0, None, None)
+            found.seconds = calls.times(waits).times(1 / found.at_once)
         return [note for note in (note_in, note_out, ASSUMED if calls is not found.calls else "") if note]
 
 

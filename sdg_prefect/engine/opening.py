@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from sdg_prefect.engine.live import Live, logger
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.threads import Threads
+from sdg_prefect.models.batches.batches import Batches
 from sdg_prefect.models.connecting import connect
 from sdg_prefect.models.endpoint import Address, Endpoint
 from sdg_prefect.models.gateway import Gateway
@@ -17,6 +18,7 @@ from sdg_prefect.plan.plan import Plan
 from sdg_prefect.plan.sharding import Sizes
 from sdg_prefect.report.progress import Observer
 from sdg_prefect.settings import settings
+from sdg_prefect.store.batches import StoredBatches
 from sdg_prefect.store.root import Root
 
 
@@ -41,8 +43,11 @@ def open_live(
         observer.say(message)
         logger.warning("%s", message)
 
-    gateway = Gateway(_with_simulated(endpoints, stack), connect, chosen, spending, tell)
-    sizes = Sizes(options.shard_size, len(plan.steps()))
+    served = _with_simulated(endpoints, stack)
+    batches = Batches(served.values(), chosen, StoredBatches(root), observer.say)
+    batches.look()
+    gateway = Gateway(served, connect, chosen, spending, batches, tell)
+    sizes = Sizes(options.shard_size, len(plan.steps()), any(endpoint.in_batches for endpoint in served.values()))
     loop = asyncio.get_running_loop()
     return Live(root, gateway, observer, run_id, sizes, Threads(), loop, retry_rejects=options.retry_rejects)
 

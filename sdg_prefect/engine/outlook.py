@@ -34,6 +34,8 @@ class StepOutlook:
     seconds: Guess = _NONE
     """Time of the calls, as many at once as the endpoint allows."""
     at_once: int = 0
+    """Calls at once; 0 where they are made in batches."""
+    in_batches: bool = False
 
     @property
     def is_exact(self) -> bool:
@@ -50,6 +52,7 @@ class StepOutlook:
             "rows": _number(self.rows),
             "replayed": self.replayed,
             "calls": _number(self.calls),
+            "in_batches": self.in_batches,
             "exact": self.is_exact,
             "calls_range": self.calls.to_json(),
             **_amounts(self.tokens_in, self.tokens_out, self.cost_usd, self.seconds),
@@ -62,7 +65,7 @@ class StepOutlook:
         if not self.shards or self.shards_there < self.shards:
             parts.append(f"{self.rows.text()} rows to do")
         parts += [f"{self.replayed:,} replies are in the ledger"] if self.replayed else []
-        parts += [_counted(self.calls)] if self.calls.high != 0 else []
+        parts += [f"{_counted(self.calls)}{' in batches' * self.in_batches}"] if self.calls.high != 0 else []
         return f"{self.name}: {', '.join(parts)}"
 
 
@@ -152,6 +155,9 @@ class Outlook:
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
     def _time(self) -> str:
+        waiting = [step for step in self.steps if step.in_batches and step.calls.high != 0]
+        if waiting:
+            return f"up to a day for the batches of {', '.join(step.name for step in waiting)}, often much less"
         if self.seconds.likely is not None:
             return f"{self.seconds.text('{:,.0f} s')}, as the calls so far went"
         each = sum((step.calls.times(1 / step.at_once) for step in self.steps if step.at_once), Guess()).assumed()

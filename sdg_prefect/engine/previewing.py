@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.counts import Counts
@@ -56,6 +56,8 @@ class Preview:
 def preview(plan: Plan, options: RunOptions, seeds: pa.Table, run_id: str) -> Preview:
     """Take seeds through a flow. Completions are kept in the ledger, where a run on the same store finds them.
 
+    Models that a run asks in batches are called, at the price of calls: nobody waits a day for a few rows.
+
     Args:
         plan: The flow.
         options: Where the models and the store are.
@@ -65,7 +67,16 @@ def preview(plan: Plan, options: RunOptions, seeds: pa.Table, run_id: str) -> Pr
     Raises:
         SdgError: A block failed, or an endpoint cannot serve.
     """
-    return asyncio.run(_preview(plan, options, seeds, run_id))
+    return asyncio.run(_preview(_by_calls(plan), options, seeds, run_id))
+
+
+def asked_in_batches(plan: Plan) -> list[str]:
+    """Return the models that a run asks in batches, and a preview by calls."""
+    return [model_id for model_id, endpoint in sorted(plan.endpoints.items()) if endpoint.in_batches]
+
+
+def _by_calls(plan: Plan) -> Plan:
+    return replace(plan, endpoints={name: one.model_copy(update={"mode": "calls"}) for name, one in plan.endpoints.items()})
 
 
 async def _preview(plan: Plan, options: RunOptions, seeds: pa.Table, run_id: str) -> Preview:

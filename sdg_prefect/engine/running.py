@@ -110,6 +110,8 @@ class Run:
             await live.close()
         except (SdgError, OSError) as error:
             self.observer.say(f"The store could not be closed: {error}")
+        if left := live.gateway.batches.left_behind:
+            self.observer.say(left)
 
     @property
     def _shown(self) -> dict[str, str]:
@@ -121,9 +123,9 @@ class Run:
         log = run_logger()
         await show_plan(self.plan)
         storage = StoreResults(root=self.root.uri).for_run(self.run_id, retry_rejects=self.options.retry_rejects)
-        walk = Walk(self.plan.name, live, storage, self.tallies, flow_run_ids=self.flow_run_ids)
-        self.observer.begin(self.plan.name, self.plan.labels(), self.seeds.num_rows)
         rows = self.seeds.num_rows
+        walk = Walk(self.plan.name, live, storage, self.tallies, live.sizes.at_once(rows), flow_run_ids=self.flow_run_ids)
+        self.observer.begin(self.plan.name, self.plan.labels(), rows)
         log.info("%s: %s rows in shards of %s, store %s", self.plan.name, rows, live.sizes.of(rows), self.root.uri)
         if many := live.sizes.too_many(rows):
             self.observer.say(many)

@@ -27,8 +27,6 @@ from sdg_prefect.report.run_report import BlockTally
 from sdg_prefect.store.checkpoints import Checkpoint, Reject, checkpoint_folder, read_rejects
 from sdg_prefect.store.integrity import Damaged
 
-_SHARDS_IN_FLIGHT = 64
-
 T = TypeVar("T")
 
 
@@ -40,6 +38,8 @@ class Walk:
     live: Live
     storage: StoreResults
     tallies: dict[str, BlockTally]
+    at_once: int
+    """Shards at work at most."""
     task_runs: int = 0
     flow_run_ids: list[str] = field(default_factory=list)
     _rejecting: list[Shard] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Walk:
     """The first one; the others end what they are at."""
 
     def __post_init__(self) -> None:
-        self._claiming = Claiming(self.live, asyncio.Semaphore(_SHARDS_IN_FLIGHT))
+        self._claiming = Claiming(self.live, asyncio.Semaphore(self.at_once))
 
     def stop(self) -> None:
         """Begin nothing more: no call, no task run, no retry. What is at work goes on for as long as it is not given up."""

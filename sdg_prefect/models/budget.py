@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 from pydantic import Field
 
 from sdg_prefect.frozen import Frozen
+
+_MANY = 10**9
+"""Calls that cost nothing, as many as anyone may want."""
 
 
 class Budget(Frozen):
@@ -45,6 +49,15 @@ class Spent:
     def reaches(self, budget: Budget) -> bool:
         """True if a budget is used up."""
         return (budget.usd is not None and self.usd >= budget.usd) or (budget.tokens is not None and self.tokens >= budget.tokens)
+
+    def room(self, budget: Budget, each: Spent) -> int:
+        """Say how many calls more a budget admits: each is sent before it is reached."""
+        left = []
+        if budget.usd is not None:
+            left.append(ceil((budget.usd - self.usd) / each.usd) if each.usd else _MANY)
+        if budget.tokens is not None:
+            left.append(ceil((budget.tokens - self.tokens) / each.tokens) if each.tokens else _MANY)
+        return max(0, min(left, default=_MANY))
 
     def text(self, budget: Budget) -> str:
         """Write it for people, in what a budget counts."""

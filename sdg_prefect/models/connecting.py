@@ -9,6 +9,10 @@ from sdg_prefect.models.endpoint import Endpoint
 def connect(endpoint: Endpoint) -> Client:
     """Make the client of an endpoint."""
     match endpoint.chosen_client:
+        case "openai" if endpoint.in_batches:
+            from sdg_prefect.models.batches.client import BatchClient
+
+            return BatchClient(endpoint)
         case "openai":
             from sdg_prefect.models.openai_client import OpenAIClient
 

@@ -65,6 +65,9 @@ class Endpoint(Address):
     """How the model is called. ``openai``: straight, where a server speaks the OpenAI protocol. ``litellm``: any provider, with
     more work for each call. ``auto`` takes the first where there is an ``api_base`` and no other provider in front of ``model``.
     ``pooling``: reward models behind vLLM."""
+    mode: Literal["calls", "batch"] = "calls"
+    """How requests are sent. ``calls``: one by one, answered at once. ``batch``: gathered and left with the provider, who answers
+    them within a day at half the price; for one server that speaks the OpenAI protocol and has ``/v1/batches``."""
 
     @field_validator("endpoints")
     @classmethod
@@ -85,6 +88,13 @@ class Endpoint(Address):
                     " 'api_key_env'"
                 )
             seen.append(one.account)
+        return self
+
+    @model_validator(mode="after")
+    def _batches_have_one_place(self) -> Self:
+        """Refuse batches at several endpoints."""
+        if self.in_batches and len(self.places) > 1:
+            raise ValueError(f"{_ONE_PLACE}. Keep one of 'endpoints', or leave 'mode: batch' away")
         return self
 
     @property
@@ -131,6 +141,11 @@ class Endpoint(Address):
         return "openai" if self.api_base and not calls_for_litellm(self.model) else "litellm"
 
     @property
+    def in_batches(self) -> bool:
+        """True where requests are left with the provider as batches."""
+        return self.mode == "batch"
+
+    @property
     def identity(self) -> str:
         """What decides its replies, as keys see it: the model and the parameters of every call. Where it is served does not."""
         return f"{self.model} {canonical(dict(self.params)).decode()}" if self.params else self.model
@@ -148,6 +163,8 @@ class Endpoint(Address):
 
 
 _NO_ADDRESS = "Give its 'api_base', such as http://localhost:8000/v1, or leave 'client' away."
+_NO_BATCHES = "Batches need the 'api_base' of a server that speaks the OpenAI protocol, such as https://api.openai.com/v1."
+_ONE_PLACE = "'mode: batch' takes one endpoint, since a batch has to be collected where it was submitted"
 _HOW = "Name it under 'models:' in the flow or in a models.yaml beside it, or pass --api-base URL or --model NAME."
 
 
@@ -195,6 +212,16 @@ def resolve_endpoints(
         Problem(f"model '{model_id}' has no address, which the client 'openai' needs.", _NO_ADDRESS)
         for model_id, endpoint in resolved.items()
         if endpoint.client == "openai" and not endpoint.is_simulated and not all(one.api_base for one in endpoint.places)
+    ]
+    missing += [
+        Problem(f"model '{model_id}' has 'mode: batch', but is called through {endpoint.chosen_client}.", _NO_BATCHES)
+        for model_id, endpoint in resolved.items()
+        if endpoint.in_batches and endpoint.chosen_client != "openai"
+    ]
+    missing += [
+        Problem(f"model '{model_id}': {_ONE_PLACE}.", "Give --api-base once, or leave 'mode: batch' away.")
+        for model_id, endpoint in resolved.items()
+        if endpoint.in_batches and len(endpoint.places) > 1
     ]
     if missing:
         raise FlowError(missing)

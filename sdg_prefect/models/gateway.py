@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from sdg_prefect.awaiting import all_ended
+from sdg_prefect.errors import EndpointError
+from sdg_prefect.models.batches.asking import InBatches
+from sdg_prefect.models.batches.batches import Batches
+from sdg_prefect.models.calls import Calls
 from sdg_prefect.models.client import Client
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError, Reach
-from sdg_prefect.models.health import is_sick
-from sdg_prefect.models.limiter import Lane, Limiter, Permit
+from sdg_prefect.models.limiter import Limiter
 from sdg_prefect.models.pool import Pool
 from sdg_prefect.models.spending import Spending
+from sdg_prefect.models.traffic import Traffic, current_request
 from sdg_prefect.settings import Settings
 
 
@@ -32,6 +35,32 @@ class Ledger(Protocol):
         ...
 
 
+class Way(Protocol):
+    """How a model is asked: by calls, or in batches."""
+
+    async def attempt(self, request: Request, key: str, *, again: bool) -> Completion | CallError:
+        """Make one attempt.
+
+        Args:
+            request: What to ask.
+            key: Under which its completion is kept.
+            again: True if it was asked before: it then goes before those that were not.
+
+        Raises:
+            EndpointError: The model cannot serve this run any more.
+            CancelledError: The run is stopping, and the request was not sent.
+        """
+        ...
+
+    def tally(self) -> list[Mapping[str, Any]]:
+        """Return how often each endpoint was asked, and how often it answered."""
+        ...
+
+    async def close(self) -> None:
+        """Give back all connections."""
+        ...
+
+
 class Gateway:
     """Turns requests into completions for one run. Lives on one event loop."""
 
@@ -41,6 +70,7 @@ class Gateway:
         connect: Callable[[Endpoint], Client],
         settings: Settings,
         spending: Spending | None = None,
+        batches: Batches | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Prepare a gateway; nothing is called before the first request.
@@ -50,32 +80,38 @@ class Gateway:
             connect: Makes the client of an endpoint.
             settings: Attempts, waits and the default concurrency.
             spending: Keeps the calls within a budget.
+            batches: Takes the requests for models that are asked in batches.
             tell: Told when an endpoint goes out or comes back.
         """
         self._settings = settings
-        self._spending = spending
         self._connect = connect
         self._tell = tell
         self._endpoints = dict(endpoints)
-        self._pools: dict[str, Pool] = {}
+        self._ways: dict[str, Way] = {}
         self._limiters: dict[tuple[str, str | None], Limiter] = {}
+        self.batches = Batches(self._endpoints.values(), settings) if batches is None else batches
+        self._traffic = Traffic(self.batches, spending)
         self._asked: set[asyncio.Task[Any]] = set()
         """Who waits for answers."""
-        self._idle: set[asyncio.Task[Any]] = set()
-        """Requests that are not at the endpoint: waiting for the limiter, for the endpoint, or for their next attempt."""
-        self.is_stopped = False
-        self.in_flight = 0
+
+    @property
+    def is_stopped(self) -> bool:
+        """True if nothing more is sent."""
+        return self._traffic.is_stopped
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that were sent and have not ended. What waits for a batch is none."""
+        return self._traffic.in_flight
 
     @property
     def longest_call(self) -> float:
         """Seconds after which every call in flight has ended."""
-        return max((place.timeout for place in self._places), default=0.0)
+        return max((place.timeout for place in self._called), default=0.0)
 
     def stop(self) -> None:
         """Send nothing more. Calls in flight are still waited for and kept, and what the ledger knows is still answered."""
-        self.is_stopped = True
-        for request in self._idle:
-            request.cancel("the run is stopping")
+        self._traffic.stop()
 
     async def complete(
         self, requests: Sequence[Request], ledger: Ledger, on_done: Callable[[Completion | Failure], None]
@@ -97,7 +133,7 @@ class Gateway:
             on_done(result)
             return result
 
-        mine = _current()
+        mine = current_request()
         self._asked.add(mine)
         try:
             # In-flight calls are paid for: when one raises, the others are waited for, not cancelled.
@@ -113,8 +149,9 @@ class Gateway:
         key = self.key_of(request)
         known = await ledger.find(key)
         if known is not None:
+            self.batches.in_ledger(key)
             return Completion.from_record(known)
-        result = await self._try(self._pool(request.model_id), request)
+        result = await self._try(request, key)
         if isinstance(result, Completion):
             await self._keep(ledger, key, result)
         return result
@@ -126,116 +163,57 @@ class Gateway:
             # What cannot be kept would be paid for again.
             self.stop()
             raise
+        self.batches.in_ledger(key)
 
-    async def _try(self, pool: Pool, request: Request) -> Completion | Failure:
-        """Call until there is an answer. An attempt is used up when the call has failed at each endpoint that is in."""
-        attempt, failed, again = 1, set[Lane](), False
+    async def _try(self, request: Request, key: str) -> Completion | Failure:
+        """Ask until there is an answer, a failure that lasts, or no attempt left."""
+        way, attempt = self._way(request.model_id), 1
         while True:
-            permit = await self._admit(pool, request, failed, again=again)
-            outcome = await self._send(pool, permit, request)
+            try:
+                outcome = await way.attempt(request, key, again=attempt > 1)
+            except EndpointError:
+                self.stop()
+                raise
             if isinstance(outcome, Completion):
                 return outcome.after(attempt)
-            if pool.is_gone:
-                self.stop()
-                raise pool.failure()
-            verdict = outcome.verdict
-            if verdict.reach is Reach.ROW:
-                return Failure(verdict.error, outcome.message, transient=False, attempts=attempt)
-            assert permit.lane is not None
-            failed.add(permit.lane)
-            # One that is only busy may have room again before another one has rested.
-            if not permit.is_probe and not pool.takes_over(failed, is_rested=not is_sick(outcome)):
-                if attempt >= self._settings.call_attempts:
-                    return Failure(verdict.error, outcome.message, transient=True, attempts=attempt)
-                await self._wait(attempt)
-                attempt += 1
-                failed.clear()
-            # After a probe in vain others have their turn.
-            again = not permit.is_probe
+            lasts = outcome.verdict.reach is Reach.ROW
+            if lasts or attempt >= self._settings.call_attempts:
+                return Failure(outcome.verdict.error, outcome.message, transient=not lasts, attempts=attempt)
+            await self._wait(attempt)
+            attempt += 1
 
     async def _wait(self, attempt: int) -> None:
         """Wait before the next attempt: exponential backoff with full jitter. What the endpoint asks for is up to the limiter."""
         ceiling = min(self._settings.call_backoff_max, self._settings.call_backoff * 2 ** (attempt - 1))
-        with self._waiting():
+        with self._traffic.waiting():
             await asyncio.sleep(random.uniform(0, ceiling))
 
-    @contextmanager
-    def _waiting(self) -> Iterator[None]:
-        """Mark a wait that is not a call: it ends at once when the run stops, and none begins after."""
-        if self.is_stopped:
-            raise asyncio.CancelledError("the run is stopping")
-        request = _current()
-        self._idle.add(request)
-        try:
-            yield
-        finally:
-            self._idle.discard(request)
-
-    async def _admit(self, pool: Pool, request: Request, failed: Collection[Lane], *, again: bool) -> Permit:
-        """Wait until the limiter of an endpoint that is ready lets the call through, and the budget does."""
-        with self._waiting():
-            while True:
-                permit = await pool.enter(request, again=again, shuns=failed)
-                try:
-                    if await pool.open(permit, self._connect):
-                        if self._spending is not None:
-                            await self._afford(self._spending)
-                        return permit
-                except BaseException:
-                    pool.leave(permit, request)
-                    raise
-                pool.leave(permit, request)
-                if pool.is_gone:
-                    # Not this request, which has its answer: the others.
-                    self._idle.discard(_current())
-                    self.stop()
-                    raise pool.failure()
-
-    async def _send(self, pool: Pool, permit: Permit, request: Request) -> Completion | CallError:
-        outcome: Completion | CallError | None = None
-        self.in_flight += 1
-        try:
-            outcome = await pool.call(permit, request)
-        except CallError as error:
-            outcome = error
-        finally:
-            self.in_flight -= 1
-            pool.leave(permit, request, outcome)
-            if self._spending is not None:
-                self._spending.note(outcome)
-        return outcome
-
-    async def _afford(self, spending: Spending) -> None:
-        """Wait until the budget admits one more call.
-
-        Raises:
-            CancelledError: It is used up, and the run is stopping.
-        """
-        if not await spending.affords(lambda: self.in_flight):
-            self._idle.discard(_current())
-            self.stop()
-            raise asyncio.CancelledError("the budget is used up")
-
-    def _pool(self, model_id: str) -> Pool:
-        if model_id not in self._pools:
-            self._pools[model_id] = Pool(model_id, self._endpoints[model_id], self._limiter, self._settings, self._tell)
-        return self._pools[model_id]
+    def _way(self, model_id: str) -> Way:
+        if model_id not in self._ways:
+            endpoint = self._endpoints[model_id]
+            if endpoint.in_batches:
+                self._ways[model_id] = InBatches(model_id, endpoint, self._connect, self.batches, self._traffic)
+            else:
+                pool = Pool(model_id, endpoint, self._limiter, self._settings, self._tell)
+                self._ways[model_id] = Calls(pool, self._connect, self._traffic)
+        return self._ways[model_id]
 
     def _limiter(self, place: Endpoint) -> Limiter:
         """Return the limiter of an address, which models that are served there share; the lowest limit counts."""
         if place.account not in self._limiters:
-            here = [other for other in self._places if other.account == place.account]
+            here = [other for other in self._called if other.account == place.account]
             limits = [other.max_concurrency or self._settings.concurrency for other in here]
             self._limiters[place.account] = Limiter(min(limits))
         return self._limiters[place.account]
 
     @property
-    def _places(self) -> list[Endpoint]:
-        return [place for endpoint in self._endpoints.values() for place in endpoint.places]
+    def _called(self) -> list[Endpoint]:
+        """Every endpoint that is called, and not asked in batches."""
+        return [place for endpoint in self._endpoints.values() if not endpoint.in_batches for place in endpoint.places]
 
     def tally(self) -> list[Mapping[str, Any]]:
-        """Return how many calls each endpoint got and answered."""
-        return [line for pool in self._pools.values() for line in pool.to_json()]
+        """Return how often each endpoint was asked, and how often it answered."""
+        return [line for way in self._ways.values() for line in way.tally()]
 
     async def close(self) -> None:
         """Give up what is still in flight, so that nobody waits for it any more, and give back all connections."""
@@ -244,11 +222,6 @@ class Gateway:
         for asked in open_still:
             asked.cancel()
         await asyncio.gather(*open_still, return_exceptions=True)
-        for pool in self._pools.values():
-            await pool.close()
-
-
-def _current() -> asyncio.Task[Any]:
-    task = asyncio.current_task()
-    assert task is not None
-    return task
+        await self.batches.close()
+        for way in self._ways.values():
+            await way.close()

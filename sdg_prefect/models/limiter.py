@@ -58,7 +58,7 @@ class Queue:
             again: True if it was sent before: it then goes before those that were not.
             shuns: Lanes that it is not for.
         """
-        permit = Permit(_prompt_tokens(request) if self._counts_prompts else 0.0, shuns=shuns)
+        permit = Permit(prompt_tokens(request) if self._counts_prompts else 0.0, shuns=shuns)
         if not self.waiting and (lane := self._roomiest(permit)) is not None:
             lane.grant(permit)
             return permit
@@ -273,7 +273,7 @@ def _is_over(permit: Permit) -> bool:
     return permit.granted is not None and permit.granted.done()
 
 
-def _prompt_tokens(request: Request) -> float:
+def prompt_tokens(request: Request) -> float:
     """Guess the tokens of a prompt from its length."""
     if request.prompt is not None:
         return len(request.prompt) / _LETTERS

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.models.completion import Completion, Request
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 _LONGEST_REPLY = 256 * 2**20
 _LONGEST_ERROR = 2**16
+_LARGE_BODY = 2**20
 _MOST_HOPS = 5
 
 
@@ -55,18 +58,28 @@ class OpenAIClient:
         """Make one attempt; see ``Client``."""
         started = time.perf_counter()
         is_chat = request.prompt is None
-        params = {**self._endpoint.params, **request.params}
-        try:
-            body = request_body(self._model, request, params)
-            data = await self._post(self._chat if is_chat else self._text, body, params.get("extra_headers") or {})
-            reply = read_json(data)
-            if (said := error_within(reply)) is not None:
-                raise self._failed(said)
-            choices = read_choices(reply, is_chat=is_chat)
-        except CallError:
-            raise
-        except Exception as error:
-            raise self._translated(error) from error
+        headers = self._params(request).get("extra_headers") or {}
+        with self._translating():
+            async with self._reply("POST", self._chat if is_chat else self._text, self._body(request), headers) as response:
+                reply = read_json(await read_whole(response))
+            return self._completion(reply, is_chat=is_chat, seconds=time.perf_counter() - started)
+
+    def _params(self, request: Request) -> Mapping[str, Any]:
+        return {**self._endpoint.params, **request.params}
+
+    def _body(self, request: Request) -> bytes:
+        return request_body(self._model, request, self._params(request))
+
+    def _completion(self, reply: Any, *, is_chat: bool, seconds: float) -> Completion:
+        """Read a reply.
+
+        Raises:
+            CallError: It says what went wrong.
+            NoCompletion: It is neither that nor a completion.
+        """
+        if (said := error_within(reply)) is not None:
+            raise self._failed(said)
+        choices = read_choices(reply, is_chat=is_chat)
         tokens_in, tokens_out = read_usage(reply)
         return Completion(
             choices=choices,
@@ -74,27 +87,44 @@ class OpenAIClient:
             tokens_in=tokens_in,
             tokens_out=tokens_out,
             cost_usd=None if self._price is None else self._price.cost(tokens_in, tokens_out),
-            seconds=time.perf_counter() - started,
+            seconds=seconds,
         )
 
-    async def _post(self, url: str, body: bytes, headers: Mapping[str, Any]) -> bytes:
-        """Send a body and return the reply's; a server may send it on to another address of its own, never to another host."""
+    @asynccontextmanager
+    async def _reply(
+        self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, Any] | None = None, **options: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request and yield the reply, where that is a success.
+
+        A server may send it on to another address of its own, never to another host.
+        """
         if self._session is None:
             self._session = open_session(url, self._endpoint.timeout)
         sent = _merged(self._headers, headers) if headers else self._headers
         target: str | URL = url
         for _ in range(_MOST_HOPS):
-            async with self._session.post(target, data=body, headers=sent, allow_redirects=False, **self._proxy) as response:
+            # A large body is read piece by piece while it is sent, so that the event loop goes on.
+            data = io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY else body
+            options |= {"data": data, "headers": sent, "allow_redirects": False, **self._proxy}
+            async with self._session.request(method, target, **options) as response:
                 if response.status < 300:
-                    data = await _read(response, _LONGEST_REPLY)
-                    if len(data) > _LONGEST_REPLY:
-                        raise NoCompletion(f"it is longer than {_LONGEST_REPLY >> 20} MiB")
-                    return data
+                    yield response
+                    return
                 onward = _same_place(response) if response.status in (307, 308) else None
                 if onward is None:
                     raise await self._refused(response)
                 target = onward
         raise CallError(judge(310, ""), f"the endpoint sends calls on more than {_MOST_HOPS} times")
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        """Turn whatever goes wrong into a CallError."""
+        try:
+            yield
+        except CallError:
+            raise
+        except Exception as error:
+            raise self._translated(error) from error
 
     async def _refused(self, response: aiohttp.ClientResponse) -> CallError:
         said = read_error(response.status, await _read(response, _LONGEST_ERROR))
@@ -130,6 +160,18 @@ def _merged(headers: Mapping[str, str], others: Mapping[str, Any]) -> Mapping[st
     replaced = {name.lower() for name in others}
     kept = {name: value for name, value in headers.items() if name.lower() not in replaced}
     return {**kept, **{name: str(value) for name, value in others.items()}}
+
+
+async def read_whole(response: aiohttp.ClientResponse) -> bytes:
+    """Read the body of a success.
+
+    Raises:
+        NoCompletion: It does not end.
+    """
+    data = await _read(response, _LONGEST_REPLY)
+    if len(data) > _LONGEST_REPLY:
+        raise NoCompletion(f"it is longer than {_LONGEST_REPLY >> 20} MiB")
+    return data
 
 
 async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:

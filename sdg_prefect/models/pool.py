@@ -14,7 +14,7 @@ from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError, Reach
 from sdg_prefect.models.health import Health, is_sick
 from sdg_prefect.models.limiter import Lane, Limiter, Permit, Queue
-from sdg_prefect.models.readiness import check_endpoint
+from sdg_prefect.models.readiness import open_client
 from sdg_prefect.settings import Settings
 
 _GOES_ON = "The same command goes on from here when it is back."
@@ -88,12 +88,11 @@ class Pool:
         async with line.opened:
             if line.client is None and (permit.is_probe or not line.health.is_out):
                 try:
-                    await check_endpoint(line.endpoint)
+                    line.client = await open_client(line.endpoint, connect)
                 except EndpointError as error:
                     self._refused(line, permit, error)
                     permit.is_probe = False  # it has told what it was for
                     return False
-                line.client = await asyncio.to_thread(connect, line.endpoint)
         return line.client is not None
 
     async def call(self, permit: Permit, request: Request) -> Completion:
@@ -133,7 +132,7 @@ class Pool:
         said = f"none of the {len(failures)} endpoints of model '{self._model_id}' can be called: {told}"
         return EndpointError(said, " ".join(hints))
 
-    def to_json(self) -> list[Mapping[str, Any]]:
+    def tally(self) -> list[Mapping[str, Any]]:
         """Return what was sent where, for the report."""
         return [
             {"model": self._model_id, "endpoint": line.endpoint.shown_address, "calls": line.calls, "answers": line.answers}

@@ -12,14 +12,22 @@ from sdg_prefect.models.endpoint import Endpoint, Price
 
 _LIST = "model_prices_and_context_window_backup.json"
 _PER = 1_000_000
+_IN_BATCHES = 0.5
 
 
 def price_of(endpoint: Endpoint) -> Price | None:
-    """Return the price of an endpoint's model; None where nobody knows it.
+    """Return the price of an endpoint's model; None where nobody knows it. In batches it is half the price of calls.
 
     The endpoint's own price counts first. Else litellm's list is asked, the one that comes with the package, unless the model is
     served at an address of its own, where the list's names mean nothing.
     """
+    price = _price_of_calls(endpoint)
+    if price is None or not endpoint.in_batches:
+        return price
+    return Price(input=price.input * _IN_BATCHES, output=price.output * _IN_BATCHES)
+
+
+def _price_of_calls(endpoint: Endpoint) -> Price | None:
     if endpoint.is_simulated:
         return Price(input=0, output=0)
     if endpoint.price is not None or any(one.api_base for one in endpoint.places):

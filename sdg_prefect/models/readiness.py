@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 
 from sdg_prefect.errors import EndpointError
+from sdg_prefect.models.client import Client
 from sdg_prefect.models.connections import address, key_header, open_session, proxy_options
 from sdg_prefect.models.endpoint import Endpoint
 
 _ATTEMPTS = 3
 _PAUSE = 0.5
 _TIMEOUT = 10.0
+
+
+async def open_client(endpoint: Endpoint, connect: Callable[[Endpoint], Client]) -> Client:
+    """Look at an endpoint, and make its client.
+
+    Args:
+        endpoint: The endpoint.
+        connect: Makes the client of an endpoint; what it imports may take seconds.
+
+    Raises:
+        EndpointError: It is not there, or does not take the key.
+    """
+    await check_endpoint(endpoint)
+    return await asyncio.to_thread(connect, endpoint)
 
 
 async def check_endpoint(endpoint: Endpoint) -> None:

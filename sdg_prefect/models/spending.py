@@ -61,9 +61,27 @@ class Spending:
             await self._changed.wait()
         return True
 
+    async def affords_some(self, wanted: int, each: Spent, in_flight: Callable[[], int]) -> int:
+        """Wait until the budget admits one more call at least, and say how many; 0, once it is told, if it is used up.
+
+        Args:
+            wanted: How many are to be sent together.
+            each: What one of them may cost, as long as no call of this run was answered.
+            in_flight: Counts the calls in flight.
+        """
+        while True:
+            if self.is_used_up:
+                self._on_used_up()
+                return 0
+            cost = self.now.mean() if self.now.calls else each
+            room = (self.total + cost.times(in_flight())).room(self.budget, cost)
+            if room > 0 or not in_flight():
+                return min(wanted, max(1, room))
+            await self._changed.wait()
+
     def note(self, outcome: Completion | CallError | None) -> None:
         """Take note of how a call ended; only one with an answer has cost something."""
-        if isinstance(outcome, Completion):
+        if isinstance(outcome, Completion) and not outcome.replayed:
             self.now += Spent(1, outcome.tokens_in + outcome.tokens_out, outcome.cost_usd or 0.0)
         self._changed.set()
         self._changed.clear()

@@ -33,7 +33,8 @@ def _model_lines(model_id: str, endpoint: Endpoint) -> list[str]:
 def _place(endpoint: Endpoint) -> str:
     where = "simulated, in this process" if endpoint.is_simulated and not endpoint.api_base else endpoint.shown_address
     limit = "".join(f", {most:,} {what}" for most, what in _limits(endpoint) if most)
-    return f"{where}, through {endpoint.chosen_client}{limit}"
+    way = f"{endpoint.chosen_client}, in batches at half the price" if endpoint.in_batches else endpoint.chosen_client
+    return f"{where}, through {way}{limit}"
 
 
 def _limits(endpoint: Endpoint) -> Iterator[tuple[int | None, str]]:

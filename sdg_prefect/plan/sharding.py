@@ -14,6 +14,12 @@ _FEW_SHARDS = 16
 _CALM_ROWS = 256
 """Rows of a shard from which on more rows make more shards rather than larger ones."""
 
+_AT_ONCE = 64
+"""Shards at work at once."""
+_AT_ONCE_IN_BATCHES = 256
+_ROWS_IN_BATCHES = 100_000
+"""Rows at work at once where models are asked in batches: enough for two of the largest."""
+
 
 def choose_shard_size(rows: int, steps: int) -> int:
     """Choose how many rows a shard has.
@@ -39,10 +45,22 @@ class Sizes:
     """What the user asks for."""
     steps: int
     """Steps of the plan."""
+    in_batches: bool = False
+    """True if a model is asked in batches, which are made of what many shards ask for."""
 
     def of(self, rows: int) -> int:
         """Return the size of the shards of so many rows."""
         return self.fixed or choose_shard_size(rows, self.steps)
+
+    def at_once(self, rows: int) -> int:
+        """Return how many shards may be at work at once.
+
+        A shard that waits for a batch holds a thread and its rows, so that there are bounds to both. Its size does not depend on
+        the mode: what was begun in batches can be finished by calls, with the same checkpoints.
+        """
+        if not self.in_batches:
+            return _AT_ONCE
+        return max(_AT_ONCE, min(_AT_ONCE_IN_BATCHES, _ROWS_IN_BATCHES // self.of(rows)))
 
     def too_many(self, rows: int) -> str:
         """Say what speaks against the size that the user asks for; nothing where Prefect carries it."""

@@ -50,6 +50,11 @@ def unknown_path(method: str, path: str) -> ApiError:
     return ApiError(404, f"Unknown request URL: {method} {path}.", code="unknown_url")
 
 
+def unknown_object(name: str) -> ApiError:
+    """A request for a file or a batch that is not there."""
+    return ApiError(404, f"No such object: {name}.", param="id")
+
+
 def too_long(tokens: int, window: int) -> ApiError:
     """A prompt that does not fit into the context window."""
     return ApiError(

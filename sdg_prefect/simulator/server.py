@@ -12,9 +12,12 @@ from typing import IO, Any
 from aiohttp import web
 
 from sdg_prefect.simulator import errors, protocol
-from sdg_prefect.simulator.chance import draw, fingerprint
+from sdg_prefect.simulator.batches import Batches
+from sdg_prefect.simulator.chance import fingerprint
 from sdg_prefect.simulator.faults import Fate, Fault, Faults
+from sdg_prefect.simulator.pooling import pooled_texts, step_scores
 from sdg_prefect.simulator.replying import MALFORMED, write_reply
+from sdg_prefect.simulator.responses import HEADERS, error_response, json_response
 from sdg_prefect.simulator.scripts import load_replies, scripted_reply
 from sdg_prefect.simulator.settings import SimulatorSettings
 from sdg_prefect.simulator.tally import Entry, Tally, log_line
@@ -23,7 +26,6 @@ from sdg_prefect.simulator.wording import count_tokens
 DEFAULT_MODELS = ("simulated",)
 """The list of models when the settings name none; any other name is served too."""
 
-_HEADERS = {"x-simulated": "true"}
 _THINKS = re.compile(r"thinking|reason", re.IGNORECASE)
 _CLIENT_LEFT = 499
 
@@ -37,6 +39,7 @@ class SimulatedServer:
     def __init__(self, settings: SimulatorSettings) -> None:
         self.tally = Tally()
         self.journal: list[Entry] = []
+        self.batches = Batches(self.answer, self.tally)
         self._log: IO[str] | None = None
         self.use(settings)
 
@@ -62,24 +65,27 @@ class SimulatedServer:
         if generate is not None:
             return await self._counted(request, generate)
         try:
+            if path.startswith(("/files", "/batches")):
+                self._check_key(request)
+                return await self.batches.handle(request, path, self.settings)
             return self._inform(request.method, path, request)
         except errors.ApiError as error:
-            return _error_response(error)
+            return error_response(error)
 
     def _inform(self, method: str, path: str, request: web.BaseRequest) -> web.Response:
         """Answer a request that generates nothing."""
         match method, path:
             case "GET", "/health" | "/ping":
-                return _json_response({"status": "ok", "simulated": True})
+                return json_response({"status": "ok", "simulated": True})
             case "GET", "/models":
                 self._check_key(request)
-                return _json_response(protocol.models_body(self.settings.models or DEFAULT_MODELS))
+                return json_response(protocol.models_body(self.settings.models or DEFAULT_MODELS))
             case "GET", "/stats":
-                return _json_response(self.tally.as_dict())
+                return json_response(self.tally.as_dict())
             case "POST", "/stats/reset":
                 self.tally.reset()
                 self._faults = Faults(self.settings)
-                return _json_response(self.tally.as_dict())
+                return json_response(self.tally.as_dict())
         raise errors.unknown_path(method, request.path)
 
     async def _counted(self, request: web.BaseRequest, generate: Generate) -> web.StreamResponse:
@@ -94,7 +100,7 @@ class SimulatedServer:
             response = await generate(self, request, body)
             status = response.status
         except errors.ApiError as error:
-            status, response = error.status, _error_response(error)
+            status, response = error.status, error_response(error)
         finally:
             model = str(body.get("model", ""))
             self.tally.end(model, status)
@@ -114,13 +120,16 @@ class SimulatedServer:
         if not isinstance(body, dict):
             raise errors.bad_request("The body of your request must be a JSON object.")
         entry.body = body
-        if settings.models is not None and body.get("model") not in settings.models:
-            raise errors.unknown_model(str(body.get("model")))
+        self._check_model(body)
         if settings.quota is not None and self.tally.calls > settings.quota:
             raise errors.no_quota()
         if settings.max_concurrency is not None and self.tally.in_flight > settings.max_concurrency:
             raise errors.too_many(settings.retry_after)
         return body
+
+    def _check_model(self, body: Body) -> None:
+        if self.settings.models is not None and body.get("model") not in self.settings.models:
+            raise errors.unknown_model(str(body.get("model")))
 
     def _check_key(self, request: web.BaseRequest) -> None:
         key = self.settings.api_key
@@ -134,6 +143,10 @@ class SimulatedServer:
             await asyncio.Event().wait()
         if fate.delay:
             await asyncio.sleep(fate.delay)
+        self._fail(fate)
+        return fate
+
+    def _fail(self, fate: Fate) -> None:
         match fate.fault:
             case Fault.REFUSAL:
                 raise errors.refused()
@@ -141,7 +154,6 @@ class SimulatedServer:
                 raise errors.too_many(self.settings.retry_after)
             case Fault.SERVER_ERROR:
                 raise errors.server_error(fate.status)
-        return fate
 
     async def chat(self, request: web.BaseRequest, body: Body) -> web.StreamResponse:
         """Answer a chat completion."""
@@ -151,20 +163,37 @@ class SimulatedServer:
         """Answer a text completion."""
         return await self._generate(request, protocol.read_call(body, is_chat=False))
 
+    def answer(self, path: str, body: Body) -> Body:
+        """Answer a request of a batch at once; it meets the faults of a call, but no wait."""
+        self._check_model(body)
+        call = protocol.read_call(body, is_chat=path == "/chat/completions")
+        tokens, key = self._prompt_tokens(call), fingerprint(*call.prompts)
+        fate = self._faults.next_fate(key)
+        self._fail(fate)
+        return protocol.generation_body(call, self._choices(call, fate), tokens, key)
+
     async def _generate(self, request: web.BaseRequest, call: protocol.Call) -> web.StreamResponse:
-        prompt_tokens = [count_tokens(prompt) for prompt in call.prompts]
-        window = self.settings.context_window
-        if window is not None and max(prompt_tokens) > window:
-            raise errors.too_long(max(prompt_tokens), window)
-        key = fingerprint(*call.prompts)
+        tokens, key = self._prompt_tokens(call), fingerprint(*call.prompts)
         fate = await self._undergo(key)
+        choices = self._choices(call, fate)
+        if call.streams:
+            return await self._stream(request, call, choices, tokens, key)
+        body = protocol.generation_body(call, choices, tokens, key)
+        return json_response(body, is_cut=fate.fault is Fault.BROKEN_JSON)
+
+    def _prompt_tokens(self, call: protocol.Call) -> int:
+        """Count the tokens of a call's prompts, each of which has to fit into the context window."""
+        tokens = [count_tokens(prompt) for prompt in call.prompts]
+        window = self.settings.context_window
+        if window is not None and max(tokens) > window:
+            raise errors.too_long(max(tokens), window)
+        return sum(tokens)
+
+    def _choices(self, call: protocol.Call, fate: Fate) -> list[protocol.Choice]:
         thinks = bool(_THINKS.search(call.model))
         choices = [self._choice(call, prompt, sample, thinks, fate) for prompt in call.prompts for sample in range(call.n)]
         self.tally.completions += len(choices)
-        if call.streams:
-            return await self._stream(request, call, choices, sum(prompt_tokens), key)
-        body = protocol.generation_body(call, choices, sum(prompt_tokens), key)
-        return _json_response(body, is_cut=fate.fault is Fault.BROKEN_JSON)
+        return choices
 
     def _choice(self, call: protocol.Call, prompt: str, sample: int, thinks: bool, fate: Fate) -> protocol.Choice:
         """Return one answer; a fixed reply is sent as it stands, whatever the call's stop strings."""
@@ -183,7 +212,7 @@ class SimulatedServer:
         key: str,
     ) -> web.StreamResponse:
         """Send a reply as server-sent events."""
-        response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
+        response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
         await response.prepare(request)
         for chunk in protocol.stream_chunks(call, choices, prompt_tokens, key):
             await response.write(f"data: {json.dumps(chunk)}\n\n".encode())
@@ -193,25 +222,14 @@ class SimulatedServer:
 
     async def pool(self, request: web.BaseRequest, body: Body) -> web.StreamResponse:
         """Score the steps of solutions, as a process-reward model does."""
-        texts = _pooled_texts(body)
+        texts = pooled_texts(body)
         key = fingerprint(*texts)
         fate = await self._undergo(key)
-        scores = [self._step_scores(text, body) for text in texts]
+        scores = [step_scores(text, body, self.settings.step_fill_token) for text in texts]
         self.tally.completions += len(scores)
         tokens = sum(map(count_tokens, texts))
         reply = protocol.pooling_body(str(body.get("model")), scores, tokens, key)
-        return _json_response(reply, is_cut=fate.fault is Fault.BROKEN_JSON)
-
-    def _step_scores(self, text: str, body: Body) -> list[list[float]]:
-        """Return a pair of shares, bad and good, for each step of a text."""
-        steps = text.split(self.settings.step_fill_token)
-        if len(steps) == 1:
-            replies = [one for one in body.get("messages") or () if one.get("role") == "assistant"]
-            steps = [protocol.text_of(one.get("content")) for one in replies] or [text]
-        else:
-            steps = steps[:-1]
-        good = [round(0.5 + 0.49 * draw(step, place) - 0.45 * (draw(step) > 0.85), 6) for place, step in enumerate(steps)]
-        return [[round(1.0 - share, 6), share] for share in good]
+        return json_response(reply, is_cut=fate.fault is Fault.BROKEN_JSON)
 
 
 _GENERATING: dict[str, Generate] = {
@@ -219,31 +237,3 @@ _GENERATING: dict[str, Generate] = {
     "/completions": SimulatedServer.complete,
     "/pooling": SimulatedServer.pool,
 }
-
-
-def _pooled_texts(body: Body) -> list[str]:
-    """Return the texts a pooling request wants scored."""
-    messages, given = body.get("messages"), body.get("input")
-    if isinstance(messages, list) and messages and all(isinstance(one, dict) for one in messages):
-        return ["\n".join(protocol.text_of(message.get("content")) for message in messages)]
-    if isinstance(given, str):
-        return [given]
-    if isinstance(given, list) and given and all(isinstance(one, str) for one in given):
-        return list(given)
-    raise errors.bad_request("'messages' or 'input' must hold the text to score", "messages")
-
-
-def _json_response(body: Body, *, is_cut: bool = False) -> web.Response:
-    data = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    if is_cut:
-        data = data[: len(data) // 2]
-    return web.Response(body=data, content_type="application/json", headers=_HEADERS)
-
-
-def _error_response(error: errors.ApiError) -> web.Response:
-    return web.Response(
-        body=json.dumps(error.body).encode(),
-        status=error.status,
-        content_type="application/json",
-        headers={**_HEADERS, **error.headers},
-    )

@@ -70,6 +70,21 @@ class SimulatorSettings(BaseModel):
     step_fill_token: str = "<extra_0>"
     """Marks the end of a step in what a process-reward model is asked to score."""
 
+    batch_seconds: Seconds = 0.0
+    """Seconds that a batch takes."""
+
+    batch_failed_share: Share = 0.0
+    """Share of the requests in batches that fail with 500."""
+
+    batch_expired_share: Share = 0.0
+    """Share of the requests in batches that have no answer when their batch expires."""
+
+    batch_max_requests: int = Field(default=50_000, ge=1)
+    """Requests that a batch may have; a larger one fails."""
+
+    batch_enqueued: int | None = Field(default=None, ge=1)
+    """Requests in a batch above which it fails with `token_limit_exceeded`, as where an account's queue is full."""
+
     replies: Path | None = None
     """JSONL file of fixed replies: `{"match": text or list of texts, "reply": text or list of texts}`."""
 

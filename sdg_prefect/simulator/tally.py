@@ -31,6 +31,9 @@ class Tally:
     """Requests to generate, answered or not."""
     completions: int = 0
     """Texts that were generated."""
+    batches: int = 0
+    batch_requests: int = 0
+    """Requests in those batches; they are not among the calls."""
     in_flight: int = 0
     peak_in_flight: int = 0
     by_status: Counter[str] = field(default_factory=Counter)
@@ -53,7 +56,7 @@ class Tally:
 
     def reset(self) -> None:
         """Start counting anew; calls in flight stay in flight."""
-        self.calls = self.completions = 0
+        self.calls = self.completions = self.batches = self.batch_requests = 0
         self.peak_in_flight = self.in_flight
         self.by_status.clear()
         self.by_model.clear()
@@ -63,6 +66,8 @@ class Tally:
         return {
             "calls": self.calls,
             "completions": self.completions,
+            "batches": self.batches,
+            "batch_requests": self.batch_requests,
             "in_flight": self.in_flight,
             "peak_in_flight": self.peak_in_flight,
             "by_status": dict(self.by_status),

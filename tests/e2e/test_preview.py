@@ -51,6 +51,24 @@ def test_a_run_does_not_pay_again_for_what_a_preview_has_paid(project: Project, 
     assert (ran.report["llm_calls"], ran.report["llm_replayed"]) == (4, 6)
 
 
+def test_a_preview_does_not_wait_for_batches(project: Project, model: SimulatedModel) -> None:
+    project.seeds(4)
+    project.write("models.yaml", "teacher: {model: teacher, mode: batch, price: {input: 1000, output: 1000}}\n")
+    model.change(batch_seconds=3600)
+    ran = preview(project, model.url, "--json", "-n", "4")
+    assert ran.code == 0, ran.stderr
+    assert ran.stderr.splitlines() == [
+        "model 'teacher' has 'mode: batch'; the preview calls it, at the price of calls, since a batch may take a day."
+    ]
+    assert (model.stats()["batches"], model.stats()["calls"]) == (0, 8)
+    told = json.loads(ran.stdout)
+    # A run in batches finds the replies, and pays for none again.
+    again = project.run(model.url)
+    assert (again.code, project.output(), model.stats()["batches"]) == (0, told["rows"], 0)
+    project.write("models.yaml", "teacher: {model: teacher, price: {input: 1000, output: 1000}}\n")
+    assert project.run(model.url, "--fresh").report["cost_usd"] == pytest.approx(told["cost_usd"])
+
+
 def test_a_preview_of_what_is_paid_for_calls_nobody(project: Project, model: SimulatedModel) -> None:
     project.seeds(4)
     assert project.run(model.url).code == 0

@@ -166,6 +166,8 @@ def test_stats_count_what_happened_and_can_be_reset() -> None:
         assert stats == {
             "calls": 1,
             "completions": 6,
+            "batches": 0,
+            "batch_requests": 0,
             "in_flight": 0,
             "peak_in_flight": 1,
             "by_status": {"200": 1},

@@ -43,4 +43,4 @@ class Guard:
         if part == "ledger":
             return any(uses is None or name in uses.ledger_keys for uses in self.living.values())
         # The seeds may be about to be found again; a folder being written does not say whose it is.
-        return part in ("inputs", "tmp", "claims")
+        return part in ("inputs", "tmp", "claims", "batches")

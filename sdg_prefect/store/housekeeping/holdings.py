@@ -16,6 +16,7 @@ PARTS = {
     "ledger": "completions that were paid for",
     "inputs": "seeds as shards",
     "runs": "plans, reports and rejected rows",
+    "batches": "requests that are with providers in batches",
     "damaged": "what was found damaged and set aside",
     "claims": "which run works on what",
     "tmp": "folders being written",

@@ -93,7 +93,8 @@ def choose(survey: Survey, wanted: Wanted) -> Pruning:
 
 def _unused(survey: Survey, since: float, ledger: bool) -> set[str]:
     """Find what no run has used since a moment. A run's reports stay as long as completions of it do: they explain them."""
-    parts = ("checkpoints", "ledger", "inputs")
+    # What a batch holds is paid for like what the ledger has.
+    parts = ("checkpoints", "ledger", "inputs", *(("batches",) if ledger else ()))
     going = {unit for unit, last in survey.last_used.items() if last <= since and unit.split("/")[0] in parts}
     for run_id, units in survey.referred.items():
         stays = any(unit.startswith("ledger/") and not (ledger and unit in going) for unit in units)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from sdg_prefect.errors import FlowError
-from sdg_prefect.models.endpoint import Address, Endpoint, resolve_endpoints
+from sdg_prefect.models.endpoint import Address, Endpoint, Price, resolve_endpoints
 from sdg_prefect.models.litellm_client import load_litellm
 from sdg_prefect.models.pricing import price_of
 from sdg_prefect.models.providers import PROVIDERS, SPEAKS_OPENAI, name_at_server
@@ -88,6 +89,32 @@ def test_the_client_openai_needs_an_address() -> None:
     with pytest.raises(FlowError, match="'teacher' has no address, which the client 'openai' needs"):
         resolve_endpoints({"teacher"}, declared)
     assert resolve_endpoints({"teacher"}, declared, api_base=URL)["teacher"].client == "openai"
+
+
+def test_batches_need_a_server_that_speaks_the_openai_protocol() -> None:
+    batches = Endpoint(model="openai/gpt-4o", mode="batch")
+    with pytest.raises(FlowError, match=r"model 'teacher' has 'mode: batch', but is called through litellm\. Batches need"):
+        resolve_endpoints({"teacher"}, {"teacher": batches})
+    assert resolve_endpoints({"teacher"}, {"teacher": batches}, api_base=URL)["teacher"].in_batches
+
+
+def test_batches_go_to_one_endpoint() -> None:
+    one, other = {"api_base": URL}, {"api_base": f"{URL}2"}
+    with pytest.raises(ValidationError, match=r"'mode: batch' takes one endpoint, .*Keep one of 'endpoints'"):
+        Endpoint.model_validate({"model": "m", "mode": "batch", "endpoints": [one, other]})
+    batches = Endpoint.model_validate({"model": "m", "mode": "batch", "endpoints": [one]})
+    assert resolve_endpoints({"teacher"}, {"teacher": batches})["teacher"] is batches
+    with pytest.raises(FlowError, match=r"model 'teacher': 'mode: batch' takes one endpoint, .*Give --api-base once"):
+        resolve_endpoints({"teacher"}, {"teacher": batches}, api_base=[URL, f"{URL}2"])
+
+
+def test_a_batch_costs_half_and_asks_for_the_same_completions() -> None:
+    calls = Endpoint(model="m", api_base=URL, price=Price(input=3, output=12))
+    batches = calls.model_copy(update={"mode": "batch"})
+    assert price_of(calls) == Price(input=3, output=12)
+    assert price_of(batches) == Price(input=1.5, output=6)
+    assert price_of(batches.model_copy(update={"price": None})) is None
+    assert batches.identity == calls.identity
 
 
 def test_another_model_without_an_address_is_called_as_suits_it() -> None:

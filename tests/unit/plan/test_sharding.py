@@ -43,3 +43,13 @@ def test_more_steps_never_make_smaller_shards(rows: int, steps: int) -> None:
 def test_the_size_that_a_user_asks_for_counts(rows: int, steps: int, fixed: int) -> None:
     assert Sizes(fixed, steps).of(rows) == fixed
     assert Sizes(None, steps).of(rows) == choose_shard_size(rows, steps)
+
+
+@given(rows=ROWS, steps=STEPS)
+def test_where_models_are_asked_in_batches_the_rows_of_two_are_at_work_and_not_many_more(rows: int, steps: int) -> None:
+    calls, batches = Sizes(None, steps), Sizes(None, steps, in_batches=True)
+    assert calls.of(rows) == batches.of(rows)
+    assert calls.at_once(rows) == 64 <= batches.at_once(rows) <= 256
+    at_work = batches.at_once(rows) * batches.of(rows)
+    assert at_work <= max(100_000, 64 * batches.of(rows))
+    assert at_work >= min(rows, 50_000)
