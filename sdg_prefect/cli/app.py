@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 import typer
@@ -42,8 +43,13 @@ def _root(version: bool = typer.Option(False, "--version", callback=_version, is
     """Synthetic training data from YAML flows, run by Prefect."""
 
 
+_NEW_OBJECTS = 100_000
+"""Objects that are made until the youngest are looked through for garbage: what is imported, which is most, lives to the end."""
+
+
 def main() -> None:
     """Run the command line; what goes wrong on purpose is one clear line each, never a traceback."""
+    gc.set_threshold(_NEW_OBJECTS)
     try:
         app()
     except SdgError as error:
@@ -54,3 +60,6 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+    finally:
+        # Python would look through everything once more before the process ends.
+        gc.freeze()

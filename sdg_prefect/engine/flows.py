@@ -35,12 +35,20 @@ def run_logger() -> logging.Logger | logging.LoggerAdapter[logging.Logger]:
         return logger
 
 
+class _ShownFlow(Flow[Any, Any]):
+    """A flow whose parameters are there to be read."""
+
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return them as they are. Prefect would import FastAPI, which takes longer than a small run."""
+        return parameters
+
+
 async def as_flow(
     name: str,
     run_name: str,
     body: Callable[[], Coroutine[Any, Any, T]],
     flow_run_ids: list[str],
-    parameters: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, str] | None = None,
 ) -> T:
     """Run a body as a Prefect flow run. If the server is lost, the body still runs, and once only.
 
@@ -70,7 +78,7 @@ async def as_flow(
         return None
 
     # Without a storage of its own each flow asks the server for the default one, though nothing is kept in it.
-    flow: Flow[Any, Any] = Flow(
+    flow = _ShownFlow(
         fn=run, name=name, flow_run_name=run_name, validate_parameters=False, persist_result=False, result_storage=settings().home
     )
     try:
