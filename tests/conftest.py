@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -48,6 +49,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for kind in (slow, quick)
         for item in kind[len(kind) * worker // workers : len(kind) * (worker + 1) // workers]
     ]
+
+
+def pytest_collection_finish() -> None:
+    """Look through what was imported for garbage no more: it lives to the end, and there is much of it."""
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
