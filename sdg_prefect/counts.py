@@ -29,6 +29,9 @@ class Counts(Frozen):
     cost_usd: float = 0.0
     cost_known: bool = True
     """False where some call had no known price."""
+    bought_usd: float = 0.0
+    """What all its completions have cost, in whichever run they were bought."""
+    bought_known: bool = True
 
     @property
     def is_conserved(self) -> bool:
@@ -37,8 +40,8 @@ class Counts(Frozen):
 
     def __add__(self, other: Counts) -> Counts:
         mine, theirs = self.model_dump(), other.model_dump()
-        summed = {name: mine[name] + theirs[name] for name in mine if name != "cost_known"}
-        return Counts(**summed, cost_known=self.cost_known and other.cost_known)
+        known = {name: mine[name] and theirs[name] for name in ("cost_known", "bought_known")}
+        return Counts(**{name: mine[name] + theirs[name] for name in mine if name not in known}, **known)
 
     def as_replayed(self) -> Counts:
         """Return the counts of a checkpoint that is reused: the same rows, nothing paid."""

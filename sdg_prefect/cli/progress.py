@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sdg_prefect.cli.console import plain, say
 from sdg_prefect.counts import Counts
+from sdg_prefect.report.forecast import Passage, forecast
 from sdg_prefect.report.progress import Observer
 from sdg_prefect.report.rendering import block_table, closing_lines
 from sdg_prefect.report.run_report import RunReport
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _LINE_EVERY = 10.0
 """Seconds between two plain lines of progress."""
+_CALLS_SHOWN_EVERY = 0.1
+"""Seconds between two looks at the calls of shards at work, for bars."""
 
 
 class Watcher(Observer, Protocol):
@@ -45,13 +48,11 @@ def watch() -> Iterator[Watcher]:
 
 
 @dataclass
-class _Block:
+class _Block(Passage):
     """What is known of a block so far."""
 
     rows: int = 0
-    done: int = 0
-    out: int = 0
-    calls: int = 0
+    """Those of shards that it has taken up."""
     tokens: int = 0
     rejected: int = 0
 
@@ -74,17 +75,29 @@ class _Counting:
         with self._guard:
             self._blocks[block].rows += rows
 
-    def call_done(self, block: str, tokens: int, *, replayed: bool, failed: bool) -> None:
+    def call_done(self, block: str, counts: Counts) -> None:
         with self._guard:
-            self._blocks[block].calls += 1
-            self._blocks[block].tokens += tokens
+            known = self._blocks[block]
+            known.calls += 1
+            known.tokens += counts.tokens_in + counts.tokens_out
+            known.usd += counts.cost_usd
 
     def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
         with self._guard:
             known = self._blocks[block]
-            known.done += counts.rows_in
-            known.out += counts.rows_out
+            known.add(counts, replayed=replayed)
             known.rejected += counts.rejected
+
+    def _in_all(self) -> tuple[int, int | None, str]:
+        """Return the calls of all blocks so far and at the end, if that can be told, and what they cost, as a text."""
+        with self._guard:
+            known = list(self._blocks.values())
+            expected = forecast(self._rows, known)
+        calls, usd = sum(block.calls for block in known), sum(block.usd for block in known)
+        cost = f"${usd:,.4f}" if usd else ""
+        if cost and expected is not None and expected.usd > usd:
+            cost += f" of about ${expected.usd:,.4f}"
+        return calls, None if expected is None else round(expected.calls), cost
 
 
 class Lines(_Counting):
@@ -102,8 +115,8 @@ class Lines(_Counting):
         self._next = self._started + _LINE_EVERY
         say(f"{flow}: {rows:,} rows through {len(blocks)} blocks")
 
-    def call_done(self, block: str, tokens: int, *, replayed: bool, failed: bool) -> None:
-        super().call_done(block, tokens, replayed=replayed, failed=failed)
+    def call_done(self, block: str, counts: Counts) -> None:
+        super().call_done(block, counts)
         self._line()
 
     def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
@@ -115,8 +128,13 @@ class Lines(_Counting):
         if now < self._next:
             return
         self._next = now + _LINE_EVERY
-        busy = [f"{name} {state.done:,} rows, {state.calls:,} calls" for name, state in self._blocks.items() if state.rows]
-        say(f"{now - self._started:.0f} s: {'; '.join(busy)}")
+        parts = [f"{name} {state.rows_in:,} rows, {state.calls:,} calls" for name, state in self._blocks.items() if state.rows]
+        calls, expected, cost = self._in_all()
+        seconds = now - self._started
+        parts += [cost] if cost else []
+        if expected is not None and 0 < calls < expected:
+            parts.append(f"about {seconds * (expected - calls) / calls:,.0f} s left")
+        say(f"{seconds:.0f} s: {'; '.join(parts)}")
 
     def end(self, report: RunReport) -> None:
         for line in closing_lines(report):
@@ -133,6 +151,8 @@ class Bars(_Counting):
         self._console = Console(stderr=True, highlight=False)
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._whole: TaskID | None = None
+        self._next = 0.0
 
     def begin(self, flow: str, blocks: Sequence[str], rows: int) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -149,15 +169,18 @@ class Bars(_Counting):
             refresh_per_second=5,
         )
         self._tasks = {name: self._progress.add_task(name, total=None, facts="") for name in blocks}
+        self._whole = self._progress.add_task("all calls", total=None, facts="", visible=False)
         self._progress.start()
 
     def shard_started(self, block: str, rows: int) -> None:
         super().shard_started(block, rows)
         self._show(block)
 
-    def call_done(self, block: str, tokens: int, *, replayed: bool, failed: bool) -> None:
-        super().call_done(block, tokens, replayed=replayed, failed=failed)
-        self._show(block)
+    def call_done(self, block: str, counts: Counts) -> None:
+        super().call_done(block, counts)
+        if (now := time.monotonic()) >= self._next:
+            self._next = now + _CALLS_SHOWN_EVERY
+            self._show(block)
 
     def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
         super().shard_done(block, counts, replayed=replayed)
@@ -173,7 +196,10 @@ class Bars(_Counting):
             facts += [f"{state.calls:,} calls", f"{state.tokens:,} tokens", f"{state.calls / seconds:.1f}/s"]
         if state.rejected:
             facts.append(f"{state.rejected:,} rejected")
-        self._progress.update(self._tasks[block], completed=state.done, total=state.rows, facts=" · ".join(facts))
+        self._progress.update(self._tasks[block], completed=state.rows_in, total=state.rows, facts=" · ".join(facts))
+        calls, expected, cost = self._in_all()
+        if self._whole is not None:
+            self._progress.update(self._whole, completed=calls, total=expected, facts=cost, visible=bool(calls))
 
     def say(self, message: str) -> None:
         self._console.print(plain(message), markup=False)

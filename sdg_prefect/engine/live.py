@@ -182,25 +182,10 @@ class ShardContext:
                                 "The same command goes on from here when it is back.")  # fmt: skip
 
     def _note(self, answer: Completion | Failure) -> None:
-        failed = isinstance(answer, Failure)
-        if isinstance(answer, Completion):
-            self._count(answer)
-        tokens = 0 if isinstance(answer, Failure) else answer.tokens_in + answer.tokens_out
-        replayed = isinstance(answer, Completion) and answer.replayed
-        self._live.observer.call_done(self._step.label, tokens, replayed=replayed, failed=failed)
-
-    def _count(self, answer: Completion) -> None:
-        added = Counts(replayed=1)
-        if not answer.replayed:
-            added = Counts(
-                llm_calls=1,
-                tokens_in=answer.tokens_in,
-                tokens_out=answer.tokens_out,
-                cost_usd=answer.cost_usd or 0.0,
-                cost_known=answer.cost_usd is not None,
-            )
+        counts = answer.counts() if isinstance(answer, Completion) else Counts()
         with self._guard:
-            self.counts += added
+            self.counts += counts
+        self._live.observer.call_done(self._step.label, counts)
 
     def reject(self, row: int, error: str, message: str, *, raw: str = "", attempts: int = 1, transient: bool = False) -> None:
         """Keep a row that failed, with its content and the reason."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from sdg_prefect.counts import Counts
 from sdg_prefect.frozen import digest
 
 Message = Mapping[str, Any]
@@ -76,6 +77,21 @@ class Completion:
         if attempts == self.attempts and all(new is old for new, old in zip(choices, self.choices, strict=True)):
             return self
         return replace(self, attempts=attempts, choices=choices)
+
+    def counts(self) -> Counts:
+        """Count it, as one of its block."""
+        cost, is_known = self.cost_usd or 0.0, self.cost_usd is not None
+        if self.replayed:
+            return Counts(replayed=1, bought_usd=cost, bought_known=is_known)
+        return Counts(
+            llm_calls=1,
+            tokens_in=self.tokens_in,
+            tokens_out=self.tokens_out,
+            cost_usd=cost,
+            cost_known=is_known,
+            bought_usd=cost,
+            bought_known=is_known,
+        )
 
     def to_record(self) -> dict[str, Any]:
         """Return the JSON-like record that the ledger keeps."""

@@ -19,8 +19,8 @@ class Observer(Protocol):
         """A block takes up a shard."""
         ...
 
-    def call_done(self, block: str, tokens: int, *, replayed: bool, failed: bool) -> None:
-        """A model answered, the ledger did, or all attempts failed."""
+    def call_done(self, block: str, counts: Counts) -> None:
+        """A model answered, or the ledger did; the counts are empty where all attempts failed."""
         ...
 
     def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
@@ -41,7 +41,7 @@ class Silent:
     def shard_started(self, block: str, rows: int) -> None:
         """Ignore."""
 
-    def call_done(self, block: str, tokens: int, *, replayed: bool, failed: bool) -> None:
+    def call_done(self, block: str, counts: Counts) -> None:
         """Ignore."""
 
     def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:

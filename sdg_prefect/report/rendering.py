@@ -54,6 +54,8 @@ def headline(report: RunReport) -> str:
     parts += [f"{total.llm_calls:,} calls", f"{total.replayed:,} replayed"] if total.llm_calls or total.replayed else []
     if total.cost_usd:
         parts.append(f"${total.cost_usd:.4f}")
+    if report.cost_per_row:
+        parts.append(f"${report.cost_per_row:.3g} a row")
     if not total.cost_known:
         parts.append("price unknown" if not total.cost_usd else "and calls of unknown price")
     return f"{report.status.replace('_', ' ')}: {', '.join(parts)} in {report.seconds:.1f} s"

@@ -63,6 +63,12 @@ class RunReport:
         """The counts of all blocks together."""
         return sum((tally.counts for tally in self.blocks), Counts())
 
+    @property
+    def cost_per_row(self) -> float | None:
+        """USD that one row of the output has cost, whichever run paid for it; None without rows or with an unknown price."""
+        total = self.total
+        return total.bought_usd / self.rows_out if self.rows_out and total.bought_known else None
+
     def to_json(self) -> dict[str, Any]:
         """Return the report as one JSON object, as ``run --json`` prints it."""
         total = self.total
@@ -81,6 +87,7 @@ class RunReport:
             "tokens_out": total.tokens_out,
             "cost_usd": round(total.cost_usd, 6),
             "cost_known": total.cost_known,
+            "cost_per_row_usd": None if self.cost_per_row is None else round(self.cost_per_row, 8),
             "seconds": round(self.seconds, 3),
             "output": self.output,
             "storage": self.storage,

@@ -60,20 +60,8 @@ class ScriptedContext:
         answers = [self._replies.answer(request) for request in requests]
         for answer in answers:
             if isinstance(answer, Completion):
-                self._count(answer)
+                self.counts += answer.counts()
         return answers
-
-    def _count(self, answer: Completion) -> None:
-        if answer.replayed:
-            self.counts += Counts(replayed=1)
-            return
-        self.counts += Counts(
-            llm_calls=1,
-            tokens_in=answer.tokens_in,
-            tokens_out=answer.tokens_out,
-            cost_usd=answer.cost_usd or 0.0,
-            cost_known=answer.cost_usd is not None,
-        )
 
     def reject(self, row: int, error: str, message: str, *, raw: str = "", attempts: int = 1, transient: bool = False) -> None:
         """Keep a row that failed, with its content and the reason."""

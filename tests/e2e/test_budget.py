@@ -47,6 +47,9 @@ def test_a_run_stops_at_its_budget_and_goes_on_with_a_higher_one(project: Projec
     assert (last.code, last.report["status"]) == (0, "completed")
     assert model.stats()["completions"] - before == 40
     assert last.report["budget"]["spent_usd"] == pytest.approx(whole, abs=1e-4)
+    assert last.report["cost_usd"] < whole
+    assert last.report["cost_per_row_usd"] == pytest.approx(whole / 20, rel=1e-3)
+    assert f"${whole / 20:.3g} a row" in last.stderr
     assert project.output() == expected
 
 
