@@ -65,7 +65,7 @@ def look_ahead(plan: Plan, options: RunOptions) -> Outlook:
 
     root = Root.chosen(options.storage)
     seeds = read_seeds(str(options.input), options.limit)
-    sizes = Sizes(options.shard_size, len(plan.steps()))
+    sizes = plan.sizes(options.shard_size)
     outlook = Outlook(seeds.num_rows, sizes.of(seeds.num_rows))
     if plan.budget is not None:
         outlook.budget, outlook.spent = plan.budget, spent_by_runs(root, plan.name)
@@ -138,7 +138,7 @@ class _Look:
         found.rows += rows
         table = self._load(group)
         still_open = sum((piece.open_rows for piece in group), Guess())
-        if table is None or not _may_rehearse(step):
+        if table is None or not step.is_known:
             found.calls += rows.times(step.block.calls_per_row())
             return [Piece(None, None, rows.times(self._yield(step)))], Unasked()
         content = digest(tuple(ref.content for ref in refs)) if is_known else ""
@@ -183,11 +183,6 @@ class _Look:
         if not block.makes_rows and not block.model_ids():
             return Guess.exactly(1) if block.leaves_out == "nothing" else Guess(0, min(1.0, likely), 1)
         return Guess(0, likely, None)
-
-
-def _may_rehearse(step: Step) -> bool:
-    """True for blocks of this package, which do nothing but what they say; a user's own may do anything."""
-    return not step.block.is_opaque and not step.block.source_key()
 
 
 def _pieces(table: pa.Table, size: int) -> list[Piece]:

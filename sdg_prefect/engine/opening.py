@@ -15,7 +15,6 @@ from sdg_prefect.models.endpoint import Address, Endpoint
 from sdg_prefect.models.gateway import Gateway
 from sdg_prefect.models.spending import Spending
 from sdg_prefect.plan.plan import Plan
-from sdg_prefect.plan.sharding import Sizes
 from sdg_prefect.report.progress import Observer
 from sdg_prefect.settings import settings
 from sdg_prefect.store.batches import StoredBatches
@@ -47,7 +46,7 @@ def open_live(
     batches = Batches(served.values(), chosen, StoredBatches(root), observer.say)
     batches.look()
     gateway = Gateway(served, connect, chosen, spending, batches, tell)
-    sizes = Sizes(options.shard_size, len(plan.steps()), any(endpoint.in_batches for endpoint in served.values()))
+    sizes = plan.sizes(options.shard_size)
     loop = asyncio.get_running_loop()
     return Live(root, gateway, observer, run_id, sizes, Threads(), loop, retry_rejects=options.retry_rejects)
 

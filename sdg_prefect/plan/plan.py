@@ -11,6 +11,7 @@ from sdg_prefect.errors import Problem
 from sdg_prefect.frozen import digest
 from sdg_prefect.models.budget import Budget
 from sdg_prefect.models.endpoint import Endpoint
+from sdg_prefect.plan.sharding import Sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,11 @@ class Step:
     def models(self) -> tuple[str, ...]:
         """The model ids that the step calls."""
         return tuple(self.block.model_ids())
+
+    @property
+    def is_known(self) -> bool:
+        """True for a block of this package, which does nothing but what it says; a user's own may do anything."""
+        return not self.block.is_opaque and not self.block.source_key()
 
     def checkpoint_key(self, contents: tuple[str, ...]) -> str:
         """Return the key of the step's checkpoint for input shards of these contents."""
@@ -78,6 +84,16 @@ class Plan:
     def steps(self) -> list[Step]:
         """Return all steps in order."""
         return [step for pipeline in self.pipelines for step in pipeline.walk()]
+
+    def sizes(self, fixed: int | None) -> Sizes:
+        """Say how large the shards are.
+
+        Args:
+            fixed: The rows of each, where the user says so.
+        """
+        steps = self.steps()
+        in_batches = any(endpoint.in_batches for endpoint in self.endpoints.values())
+        return Sizes(fixed, len(steps), all(step.is_known and not step.models for step in steps), in_batches)
 
     def labels(self) -> list[str]:
         """Return the names of the blocks as the report lists them."""

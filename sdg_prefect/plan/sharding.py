@@ -14,8 +14,12 @@ _FEW_SHARDS = 16
 _CALM_ROWS = 256
 """Rows of a shard from which on more rows make more shards rather than larger ones."""
 
+_QUICK_ROWS = 50_000
+"""Rows of a shard where nothing but the machine is waited for: a task run takes little beside the rows, memory stays small."""
+
 _AT_ONCE = 64
 """Shards at work at once."""
+_QUICK_AT_ONCE = 4
 _AT_ONCE_IN_BATCHES = 256
 _ROWS_IN_BATCHES = 100_000
 """Rows at work at once where models are asked in batches: enough for two of the largest."""
@@ -45,12 +49,15 @@ class Sizes:
     """What the user asks for."""
     steps: int
     """Steps of the plan."""
+    is_quick: bool = False
+    """True if no step asks a model or runs a user's own code."""
     in_batches: bool = False
     """True if a model is asked in batches, which are made of what many shards ask for."""
 
     def of(self, rows: int) -> int:
         """Return the size of the shards of so many rows."""
-        return self.fixed or choose_shard_size(rows, self.steps)
+        chosen = choose_shard_size(rows, self.steps)
+        return self.fixed or (max(chosen, min(rows, _QUICK_ROWS)) if self.is_quick else chosen)
 
     def at_once(self, rows: int) -> int:
         """Return how many shards may be at work at once.
@@ -59,7 +66,7 @@ class Sizes:
         the mode: what was begun in batches can be finished by calls, with the same checkpoints.
         """
         if not self.in_batches:
-            return _AT_ONCE
+            return _QUICK_AT_ONCE if self.is_quick and not self.fixed else _AT_ONCE
         return max(_AT_ONCE, min(_AT_ONCE_IN_BATCHES, _ROWS_IN_BATCHES // self.of(rows)))
 
     def too_many(self, rows: int) -> str:

@@ -46,6 +46,14 @@ def test_the_size_that_a_user_asks_for_counts(rows: int, steps: int, fixed: int)
 
 
 @given(rows=ROWS, steps=STEPS)
+def test_where_nothing_is_waited_for_shards_are_large_and_few_are_at_work(rows: int, steps: int) -> None:
+    quick = Sizes(None, steps, is_quick=True)
+    assert min(rows, 50_000) <= quick.of(rows) <= max(50_000, choose_shard_size(rows, steps))
+    assert quick.at_once(rows) == 4
+    assert quick.too_many(rows) == ""
+
+
+@given(rows=ROWS, steps=STEPS)
 def test_where_models_are_asked_in_batches_the_rows_of_two_are_at_work_and_not_many_more(rows: int, steps: int) -> None:
     calls, batches = Sizes(None, steps), Sizes(None, steps, in_batches=True)
     assert calls.of(rows) == batches.of(rows)
