@@ -136,7 +136,9 @@ class BlockError(SdgError):
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``Did you mean 'x'?`` for the nearest known word, the list when it is short, or nothing."""
     names = sorted({str(name) for name in known})
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
+    # Letters in another order are the most usual slip.
+    near.sort(key=lambda name: sorted(name) != sorted(word))
     if near:
         return f"Did you mean '{near[0]}'?"
     if 0 < len(names) <= 12:

@@ -10,7 +10,10 @@ import textwrap
 from itertools import pairwise
 from typing import Any
 
+import orjson
 from pydantic import BaseModel, ConfigDict
+
+_PLAIN = (str, int, bool, type(None))
 
 
 class Frozen(BaseModel):
@@ -24,6 +27,12 @@ class Frozen(BaseModel):
 
 def canonical(value: Any) -> bytes:
     """Write a JSON-like value in the one way that equal values share: sorted keys, no spaces, UTF-8."""
+    if type(value) is dict and all(type(item) in _PLAIN for item in value.values()):
+        # Most rows are like this, and orjson writes such values as json does, ten times as fast.
+        try:
+            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        except TypeError:  # an integer of more than 64 bits, half a character, a key that is not text
+            pass
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str).encode(
         "utf-8", "surrogatepass"
     )

@@ -103,7 +103,7 @@ def test_batches_go_to_one_endpoint() -> None:
     with pytest.raises(ValidationError, match=r"'mode: batch' takes one endpoint, .*Keep one of 'endpoints'"):
         Endpoint.model_validate({"model": "m", "mode": "batch", "endpoints": [one, other]})
     batches = Endpoint.model_validate({"model": "m", "mode": "batch", "endpoints": [one]})
-    assert resolve_endpoints({"teacher"}, {"teacher": batches})["teacher"] is batches
+    assert resolve_endpoints({"teacher"}, {"teacher": batches})["teacher"] == batches.places[0]
     with pytest.raises(FlowError, match=r"model 'teacher': 'mode: batch' takes one endpoint, .*Give --api-base once"):
         resolve_endpoints({"teacher"}, {"teacher": batches}, api_base=[URL, f"{URL}2"])
 
