@@ -88,10 +88,14 @@ class PaidLedger:
             return None
         return {**record, "replayed": key not in self._paid}
 
-    async def keep(self, key: str, record: Mapping[str, Any]) -> None:
-        """Make a completion durable."""
-        await self._ledger.keep(key, record)
+    def keep(self, key: str, record: Mapping[str, Any]) -> None:
+        """Write a completion."""
+        self._ledger.keep(key, record)
         self._paid.add(key)
+
+    async def flush(self) -> None:
+        """Wait until all completions are durable."""
+        await self._ledger.flush()
 
     def seal(self) -> None:
         """End what this run writes for the shard: its checkpoint is written."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from sdg_prefect.awaiting import all_ended
@@ -30,8 +31,12 @@ class Ledger(Protocol):
         """Return the record of the completion under this key, if it was ever received."""
         ...
 
-    async def keep(self, key: str, record: Mapping[str, Any]) -> None:
-        """Make a completion durable; returns when it is."""
+    def keep(self, key: str, record: Mapping[str, Any]) -> None:
+        """Write a completion, without waiting."""
+        ...
+
+    async def flush(self) -> None:
+        """Wait until all that was kept is durable."""
         ...
 
 
@@ -116,7 +121,7 @@ class Gateway:
     async def complete(
         self, requests: Sequence[Request], ledger: Ledger, on_done: Callable[[Completion | Failure], None]
     ) -> list[Completion | Failure]:
-        """Answer requests, in their order.
+        """Answer requests, in their order. Completions are durable when this returns.
 
         Args:
             requests: What to ask. Those that the ledger knows are replayed.
@@ -127,9 +132,10 @@ class Gateway:
             EndpointError: An endpoint cannot serve this run; what arrived before is in the ledger.
             CancelledError: The run is stopping, and not every request was sent; the answers to the others are in the ledger.
         """
+        in_ledger: list[str] = []
 
         async def answer(request: Request) -> Completion | Failure:
-            result = await self._answer(request, ledger)
+            result = await self._answer(request, ledger, in_ledger)
             on_done(result)
             return result
 
@@ -137,7 +143,12 @@ class Gateway:
         self._asked.add(mine)
         try:
             # In-flight calls are paid for: when one raises, the others are waited for, not cancelled.
-            return await all_ended([answer(request) for request in requests])
+            answers = await all_ended([answer(request) for request in requests])
+            with self._stopping_if_not_kept():
+                await ledger.flush()
+            for key in in_ledger:
+                self.batches.in_ledger(key)
+            return answers
         finally:
             self._asked.discard(mine)
 
@@ -145,25 +156,25 @@ class Gateway:
         """Return the key under which the completion of a request is kept."""
         return request.key(self._endpoints[request.model_id].identity)
 
-    async def _answer(self, request: Request, ledger: Ledger) -> Completion | Failure:
+    async def _answer(self, request: Request, ledger: Ledger, in_ledger: list[str]) -> Completion | Failure:
         key = self.key_of(request)
         known = await ledger.find(key)
-        if known is not None:
-            self.batches.in_ledger(key)
-            return Completion.from_record(known)
-        result = await self._try(request, key)
+        result = await self._try(request, key) if known is None else Completion.from_record(known)
         if isinstance(result, Completion):
-            await self._keep(ledger, key, result)
+            if known is None:
+                with self._stopping_if_not_kept():
+                    ledger.keep(key, result.to_record())
+            in_ledger.append(key)
         return result
 
-    async def _keep(self, ledger: Ledger, key: str, completion: Completion) -> None:
+    @contextmanager
+    def _stopping_if_not_kept(self) -> Iterator[None]:
+        """Send nothing more when a completion cannot be kept: it would be paid for again."""
         try:
-            await ledger.keep(key, completion.to_record())
+            yield
         except Exception:
-            # What cannot be kept would be paid for again.
             self.stop()
             raise
-        self.batches.in_ledger(key)
 
     async def _try(self, request: Request, key: str) -> Completion | Failure:
         """Ask until there is an answer, a failure that lasts, or no attempt left."""

@@ -170,8 +170,14 @@ class Root:
                 return {entry.name: entry.stat().st_size for entry in found if entry.is_file()}
         return {}
 
-    def write(self, content: bytes, *parts: str) -> None:
-        """Write a whole file: readers see the old one or the new one, never half."""
+    def write(self, content: bytes, *parts: str, is_durable: bool = True) -> None:
+        """Write a whole file: readers see the old one or the new one, never half.
+
+        Args:
+            content: What goes into the file.
+            parts: Its path.
+            is_durable: False for what can be made anew from other files: after a power cut it may be empty or gone.
+        """
         path = self.path(*parts)
         with self._writing(*parts):
             if self.is_remote:
@@ -181,7 +187,10 @@ class Root:
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
             try:
-                write_durably(temporary, content)
+                if is_durable:
+                    write_durably(temporary, content)
+                else:
+                    temporary.write_bytes(content)
                 os.replace(temporary, target)
             finally:
                 temporary.unlink(missing_ok=True)

@@ -54,9 +54,12 @@ class MemoryLedger:
         """Return what is known."""
         return self.kept.get(key)
 
-    async def keep(self, key: str, record: Mapping[str, Any]) -> None:
+    def keep(self, key: str, record: Mapping[str, Any]) -> None:
         """Remember."""
         self.kept[key] = record
+
+    async def flush(self) -> None:
+        """Do nothing."""
 
 
 def messages(number: int) -> list[dict[str, str]]:

@@ -158,18 +158,27 @@ class ShardLedger:
     def _read_now(self) -> Held:
         return Held(self._block.segments.read_whole(self._content))
 
-    async def keep(self, key: str, record: Mapping[str, Any]) -> None:
-        """Make a completion durable: locally it is in the file when this returns, on S3 it is there within about a second.
+    def keep(self, key: str, record: Mapping[str, Any]) -> None:
+        """Write a completion: locally it survives this process when this returns, on S3 it is there within about a second.
 
         Raises:
-            StoreError: It could not be written. Those before it are not harmed.
+            StoreError: It could not be written, or one before it. What ``flush`` was awaited for is not harmed.
         """
         line = encode_line(key, record)
         if self._writer is None:
             self._writer = open_writer(self._block.root, self._folder, self._block.run_id)
             self._block.opened(self)
-        await self._writer.keep(line)
+        self._writer.keep(line)
         self._kept[key] = line
+
+    async def flush(self) -> None:
+        """Wait until all that was kept survives a power cut too.
+
+        Raises:
+            StoreError: Something could not be written.
+        """
+        if self._writer is not None:
+            await self._writer.flush()
 
     def seal(self) -> None:
         """End the segment, since the shard's checkpoint is written. Runs in a thread, when nothing is found or kept any more.

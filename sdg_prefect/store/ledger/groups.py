@@ -1,21 +1,12 @@
-"""Groups: what comes within a moment is written together, and all wait for that one write."""
+"""Groups: what comes within a moment is written together, while whoever brought it goes on."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-
-
-@dataclass
-class _Group(Generic[T]):
-    """Things on their way together."""
-
-    written: asyncio.Future[None]
-    things: list[T] = field(default_factory=list)
 
 
 class Groups(Generic[T]):
@@ -36,56 +27,66 @@ class Groups(Generic[T]):
         self._seconds = seconds
         self._most = most
         self._in_turn = in_turn
-        self._gathered: _Group[T] | None = None
+        self._gathered: list[T] = []
         self._is_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._writing: set[asyncio.Task[None]] = set()
+        self._failure: Exception | None = None
 
-    async def written(self, thing: T) -> None:
-        """Add a thing and wait until it is written; whoever is cancelled leaves it to the others."""
-        loop = asyncio.get_running_loop()
-        if self._gathered is None:
-            self._gathered = _Group(loop.create_future())
-            # Nobody waits for it if the run is interrupted.
-            self._gathered.written.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self._timer = loop.call_later(self._seconds, self._send)
-        group = self._gathered
-        group.things.append(thing)
-        if len(group.things) == self._most:
+    def add(self, thing: T) -> None:
+        """Have a thing written with those that come within a moment.
+
+        Raises:
+            Exception: What went wrong with a group before, if nobody was told yet.
+        """
+        self._tell_failure()
+        if not self._gathered:
+            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._send)
+        self._gathered.append(thing)
+        if len(self._gathered) == self._most:
             self._send()
-        await asyncio.shield(group.written)
 
     @property
     def is_waiting(self) -> bool:
         """True if something is not written yet."""
-        return self._gathered is not None or bool(self._writing)
+        return bool(self._gathered or self._writing)
 
     async def flush(self) -> None:
-        """Write what there is, and wait for it."""
+        """Write what there is, and wait until all is written.
+
+        Raises:
+            Exception: What went wrong with a group, be it one of those before, if nobody was told yet.
+        """
         while self.is_waiting:
             self._send()
-            await asyncio.gather(*self._writing)
+            await asyncio.wait(self._writing)
+        self._tell_failure()
+
+    def _tell_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     def _send(self) -> None:
-        if self._gathered is None:
+        if not self._gathered:
             return
         if self._in_turn and self._writing:
             self._is_due = True
             return
         if self._timer is not None:
             self._timer.cancel()
-        group, self._gathered, self._is_due = self._gathered, None, False
-        self._writing.add(asyncio.create_task(self._written(group)))
+        group, self._gathered, self._is_due = self._gathered, [], False
+        task = asyncio.ensure_future(self._written(group))
+        self._writing.add(task)
+        task.add_done_callback(self._done)
 
-    async def _written(self, group: _Group[T]) -> None:
+    async def _written(self, group: Sequence[T]) -> None:
         try:
-            await self._write(group.things)
-        except Exception as error:  # noqa: BLE001 - raised where the things are waited for
-            group.written.set_exception(error)
-        else:
-            group.written.set_result(None)
-        task = asyncio.current_task()
-        assert task is not None
+            await self._write(group)
+        except Exception as error:  # noqa: BLE001 - raised where the things are waited for, and for what comes next
+            self._failure = error
+
+    def _done(self, task: asyncio.Task[None]) -> None:
         self._writing.discard(task)
         if self._is_due:
             self._send()

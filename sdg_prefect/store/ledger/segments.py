@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,6 +35,8 @@ _KEY_END = b'","'
 """Inside of a key, the second quote would be escaped."""
 
 
+_PLAIN = (str, int, bool, type(None))
+
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
@@ -59,12 +61,13 @@ def _encoded(record: Mapping[str, Any]) -> bytes:
 
 def _is_plain(record: Mapping[str, Any]) -> bool:
     """True if a record has nothing but texts, whole numbers and finite ones, but for its choices, which are like that."""
-    return all(
-        all(isinstance(choice, dict) and _is_plain(choice) for choice in value)
-        if isinstance(value, list)
-        else value is None or isinstance(value, (str, int)) or (isinstance(value, float) and isfinite(value))
-        for value in record.values()
-    )
+    for value in record.values():
+        kind = type(value)
+        if kind in _PLAIN or (kind is float and isfinite(value)):
+            continue
+        if kind is not list or not all(type(choice) is dict and _is_plain(choice) for choice in value):
+            return False
+    return True
 
 
 def decode_line(line: bytes, key: str | None = None) -> dict[str, Any] | None:
@@ -104,6 +107,16 @@ def scan(data: bytes) -> Scan:
         start = end + 1
     found += _whole_parts(data[start:], start)
     return Scan(_sorted_last(np.array(found, dtype=ENTRY)), damaged)
+
+
+def entries_of(lines: Iterable[bytes]) -> Entries:
+    """Return where the completions are in the data that these whole lines make."""
+    found: list[tuple[bytes, int, int]] = []
+    start = 0
+    for line in lines:
+        found.append((_hash_in(line[:-1]), start, len(line) - 1))
+        start += len(line)
+    return _sorted_last(np.array(found, dtype=ENTRY))
 
 
 def _hash_in(line: bytes) -> bytes:

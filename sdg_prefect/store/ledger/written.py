@@ -16,21 +16,19 @@ from typing import Protocol
 from sdg_prefect.errors import StoreError
 from sdg_prefect.store.ledger.files import failing_plainly, files_of, mark_as_written
 from sdg_prefect.store.ledger.groups import Groups
-from sdg_prefect.store.ledger.segments import SEGMENT, Segment, SegmentPath, encode_index, scan
+from sdg_prefect.store.ledger.segments import SEGMENT, Segment, SegmentPath, encode_index, entries_of
 from sdg_prefect.store.ledger.stored import rewritten
 from sdg_prefect.store.replacing import sync
 from sdg_prefect.store.root import Root
 
-_FORCE_SECONDS = 0.005
-"""Longest time that a completion waits for others before its file is forced to the disk."""
+_FORCE_SECONDS = 1.0
+"""Longest time until a local file is forced to the disk while more is written to it: what a power cut can take."""
 _FORCED_AT_ONCE = 8
 """Files that are forced to the disk at the same time: file systems write them together."""
 _PIECE_LINES = 64
 """Completions that one S3 object holds at most, before its shard is done."""
 _PIECE_SECONDS = 1.0
 """Longest time that a completion waits for its S3 object: what a kill can lose."""
-_FOLDERS = 4
-"""Folders that may be new with a segment: of its content, its ask key, the ledger, the store."""
 _fdatasync = getattr(os, "fdatasync", os.fsync)
 """Where the system has no way to force the data alone, as on macOS, all is forced."""
 
@@ -38,11 +36,11 @@ _fdatasync = getattr(os, "fdatasync", os.fsync)
 class Writer(Protocol):
     """Writes the completions of one shard in one run."""
 
-    async def keep(self, line: bytes) -> None:
-        """Write a line; returns when it survives this process and, locally, a power cut."""
+    def keep(self, line: bytes) -> None:
+        """Write a line, or have it written soon."""
 
     async def flush(self) -> None:
-        """Wait until everything is written."""
+        """Wait until all lines are durable."""
 
     def seal(self, left: Sequence[Segment]) -> Segment | None:
         """End the segment and write its index, in a thread.
@@ -71,7 +69,7 @@ def _new_stem(folder: str, run_id: str) -> str:
 class LocalWriter:
     """Appends to a file of its own.
 
-    A line has been handed to the operating system before ``keep`` waits, so a kill loses none. It is on the disk when ``keep``
+    A line has been handed to the operating system when ``keep`` returns, so a kill loses none. All are on the disk when ``flush``
     returns, so a power cut loses none that a block has seen.
     """
 
@@ -83,11 +81,13 @@ class LocalWriter:
         self._file = -1
         self._lines: list[bytes] = []
         self._size = 0
-        self._is_fresh = True
+        self._forced_size = 0
+        self._new_in: Sequence[Path] = ()
+        """Folders that do not have it on the disk yet, or the folder with it."""
         self._guard = threading.Lock()
         self._forced = Groups(self._force, _FORCE_SECONDS, in_turn=True)
 
-    async def keep(self, line: bytes) -> None:
+    def keep(self, line: bytes) -> None:
         """Append a line."""
         try:
             if self._file < 0:
@@ -101,14 +101,15 @@ class LocalWriter:
             ) from error
         self._size += len(line)
         self._lines.append(line)
-        await self._forced.written(line)
+        self._forced.add(line)
 
     def _open(self) -> None:
         self._at = SegmentPath(_new_stem(self._folder, self._run_id) + SEGMENT)
         path = Path(self._root.uri, self._at.path)
+        new = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._new_in = [path.parent, *(folder.parent for folder in new)]
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o666)
-        self._is_fresh = True
         mark_as_written(self._file)
 
     def _take_back(self) -> None:
@@ -121,15 +122,16 @@ class LocalWriter:
             self.close()
 
     async def _force(self, _: Sequence[bytes]) -> None:
-        """Force all lines to the disk, and once the folders in which the file is new."""
+        """Force all lines to the disk, and the first time the folders in which the file is new."""
         with self._guard:
             if self._file < 0:
-                return  # sealed, and so forced, while somebody who gave up waited
-            file, at, is_fresh = os.dup(self._file), self._at, self._is_fresh
-        path = Path(self._root.uri, at.path)
+                return  # sealed meanwhile, and so forced
+            file, at, size, folders = os.dup(self._file), self._at, self._size, self._new_in
+            self._new_in = ()
         with failing_plainly("write", self._root.url(at.path)):
-            await asyncio.get_running_loop().run_in_executor(_disk(), _force, file, path.parents[:_FOLDERS] if is_fresh else ())
-        self._is_fresh = False
+            await asyncio.get_running_loop().run_in_executor(_disk(), _force, file, folders)
+        if self._at is at:
+            self._forced_size = size
 
     async def flush(self) -> None:
         """Wait until all lines are on the disk."""
@@ -139,12 +141,12 @@ class LocalWriter:
         """Force the segment to the disk, write its index and give back the file."""
         if self._file < 0:
             return None
-        with failing_plainly("write", self._root.url(self._at.path)):
-            os.fsync(self._file)
-        at, data = self._at, b"".join(self._lines)
+        if self._forced_size < self._size:
+            with failing_plainly("write", self._root.url(self._at.path)):
+                os.fsync(self._file)
+        segment, size = Segment(self._at, entries_of(self._lines)), self._size
         self.close()
-        segment = Segment(at, scan(data).entries)
-        self._root.write(encode_index(segment.entries, len(data)), at.index)
+        self._root.write(encode_index(segment.entries, size), segment.at.index, is_durable=False)
         return segment
 
     def close(self) -> None:
@@ -152,7 +154,7 @@ class LocalWriter:
         with self._guard:
             if self._file >= 0:
                 os.close(self._file)
-            self._file, self._size, self._lines = -1, 0, []
+            self._file, self._size, self._forced_size, self._lines = -1, 0, 0, []
 
 
 def _write_all(file: int, line: bytes) -> None:
@@ -179,7 +181,7 @@ def _force(file: int, folders: Sequence[Path]) -> None:
 
 
 class RemoteWriter:
-    """Gathers lines into objects, since S3 cannot append; ``keep`` returns when the line's object is there.
+    """Gathers lines into objects, since S3 cannot append; they are all there when ``flush`` returns.
 
     A kill loses the completions of the last second at most, and nothing that a block has seen.
     """
@@ -191,22 +193,23 @@ class RemoteWriter:
         self._sent: list[Segment] = []
         self._pieces = Groups(self._put, _PIECE_SECONDS, _PIECE_LINES)
 
-    async def keep(self, line: bytes) -> None:
-        """Gather a line and wait for its object."""
-        await self._pieces.written(line)
+    def keep(self, line: bytes) -> None:
+        """Gather a line for the next object."""
+        self._pieces.add(line)
 
     async def _put(self, lines: Sequence[bytes]) -> None:
         self._count += 1
         at = SegmentPath(f"{self._stem}-{self._count:06d}{SEGMENT}")
-        self._sent.append(await asyncio.to_thread(self._write, at, b"".join(lines)))
+        self._sent.append(await asyncio.to_thread(self._write, at, lines))
 
-    def _write(self, at: SegmentPath, data: bytes) -> Segment:
+    def _write(self, at: SegmentPath, lines: Sequence[bytes]) -> Segment:
+        data = b"".join(lines)
         with failing_plainly("write", self._root.url(at.path)):
             self._root.write(data, at.path)
-        return Segment(at, scan(data).entries, data)
+        return Segment(at, entries_of(lines), data)
 
     async def flush(self) -> None:
-        """Wait until everything is written."""
+        """Wait until all objects are there."""
         await self._pieces.flush()
 
     def seal(self, left: Sequence[Segment]) -> Segment | None:

@@ -16,22 +16,12 @@ from sdg_prefect.models.endpoint import Endpoint, Price
 from sdg_prefect.models.gateway import Gateway
 from sdg_prefect.models.spending import Spending
 from sdg_prefect.settings import Settings
+from tests.unit.models.kept import Kept
 
 QUICK = Settings(batch_quiet=0.1, batch_poll=0.01, batch_poll_max=0.05, call_backoff=0.01, drain_seconds=5)
 PRICE = Price(input=100, output=200)
 
 Answer = Completion | Failure
-
-
-class Kept(dict[str, Mapping[str, Any]]):
-    """A ledger in memory."""
-
-    async def find(self, key: str) -> Mapping[str, Any] | None:
-        return self.get(key)
-
-    async def keep(self, key: str, record: Mapping[str, Any]) -> None:
-        assert key not in self, "a completion was bought twice"
-        self[key] = record
 
 
 class Records(dict[str, Mapping[str, Any]]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,15 +10,23 @@ from sdg_prefect.errors import StoreError
 
 
 class Kept(dict[str, Mapping[str, Any]]):
-    """A ledger in memory, which may be full; others go on while it keeps a completion."""
+    """A ledger in memory, which may be full, and counts how often each completion was kept."""
 
-    is_full = False
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_full = False
+        self.times: Counter[str] = Counter()
+        self.durable = 0
+        """Completions that were there when somebody waited for them to be durable."""
 
     async def find(self, key: str) -> Mapping[str, Any] | None:
         return self.get(key)
 
-    async def keep(self, key: str, record: Mapping[str, Any]) -> None:
-        await asyncio.sleep(0)
+    def keep(self, key: str, record: Mapping[str, Any]) -> None:
         if self.is_full:
             raise StoreError("cannot write the ledger: no space left on device.")
         self[key] = record
+        self.times[key] += 1
+
+    async def flush(self) -> None:
+        self.durable = len(self)

@@ -98,7 +98,7 @@ def test_a_shard_whose_calls_are_all_in_flight_gets_its_answers() -> None:
         await until(lambda: calls.in_flight == 2)
         calls.stop()
         model.let_go.set()
-        assert len(await asking) == len(kept) == 2
+        assert len(await asking) == len(kept) == kept.durable == 2
 
     in_time(run())
 

@@ -17,6 +17,7 @@ from sdg_prefect.models.limiter import Lane, Limiter, Permit
 from sdg_prefect.models.pacing import Bucket, Concurrency
 from sdg_prefect.settings import Settings
 from sdg_prefect.simulator import SimulatedModel, SimulatorSettings
+from tests.unit.models.kept import Kept
 
 PROMPT = Request("teacher", "row", prompt="x" * 400)
 ANSWER = Completion((Choice("yes"),), tokens_in=100, tokens_out=50)
@@ -246,7 +247,7 @@ def test_a_server_that_takes_fewer_calls_than_we_may_send_refuses_few() -> None:
         endpoint = Endpoint(model="simulated/teacher", api_base=url, max_concurrency=64)
         gateway = Gateway({"teacher": endpoint}, connect, Settings(call_backoff=0.02))
         asked = [Request("teacher", str(number), [{"role": "user", "content": f"Say {number}."}]) for number in range(600)]
-        answers = await gateway.complete(asked, Nothing(), lambda _: None)
+        answers = await gateway.complete(asked, Kept(), lambda _: None)
         await gateway.close()
         return answers
 
@@ -256,13 +257,3 @@ def test_a_server_that_takes_fewer_calls_than_we_may_send_refuses_few() -> None:
         by_status = model.stats()["by_status"]
     assert [type(answer) for answer in answers] == [Completion] * 600
     assert 0 < by_status["429"] < 0.1 * 600
-
-
-class Nothing:
-    """A ledger that forgets."""
-
-    async def find(self, key: str) -> None:
-        return None
-
-    async def keep(self, key: str, record: Any) -> None:
-        return None

@@ -18,26 +18,11 @@ from sdg_prefect.models.endpoint import Address, Endpoint
 from sdg_prefect.models.gateway import Gateway
 from sdg_prefect.settings import Settings
 from sdg_prefect.simulator import SimulatedModel, SimulatorSettings
+from tests.unit.models.kept import Kept
 
 QUICK = Settings(concurrency=8, call_backoff=0.01, call_backoff_max=0.05, endpoint_probes=3)
 PATIENT = QUICK.model_copy(update={"endpoint_probes": 1000, "call_attempts": 1000})
 """For endpoints that come back whenever the test lets them."""
-
-
-class Kept(dict[str, Mapping[str, Any]]):
-    """A ledger in memory that counts how often each completion was kept."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.times: dict[str, int] = {}
-
-    async def find(self, key: str) -> Mapping[str, Any] | None:
-        return self.get(key)
-
-    async def keep(self, key: str, record: Mapping[str, Any]) -> None:
-        await asyncio.sleep(0)
-        self[key] = record
-        self.times[key] = self.times.get(key, 0) + 1
 
 
 class Asked:

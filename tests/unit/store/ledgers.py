@@ -27,7 +27,9 @@ def on(place: str, run_id: str, work: Callable[[BlockLedger], Awaitable[Any]]) -
 
 
 async def keep_all(shard: ShardLedger, records: Mapping[str, Mapping[str, Any]]) -> None:
-    await asyncio.gather(*(shard.keep(key, record) for key, record in records.items()))
+    for key, record in records.items():
+        shard.keep(key, record)
+    await shard.flush()
 
 
 async def find_all(shard: ShardLedger, keys: Iterable[str]) -> list[dict[str, Any] | None]:

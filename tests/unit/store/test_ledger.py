@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sdg_prefect.store.ledger import written
 from sdg_prefect.store.ledger.completions import BlockLedger, open_ledger
 from sdg_prefect.store.ledger.files import files_of
 from sdg_prefect.store.ledger.segments import encode_index, encode_line, scan
@@ -23,12 +25,46 @@ def test_what_is_kept_is_found_by_the_same_shard(place: str) -> None:
     async def work(ledger: BlockLedger) -> None:
         shard = ledger.shard("c")
         assert await shard.find("k") is None
-        await shard.keep("k", {"text": "a"})
+        shard.keep("k", {"text": "a"})
         assert await shard.find("k") == {"text": "a"}
+        await shard.flush()
         await asyncio.to_thread(shard.seal)
         assert await shard.find("k") == {"text": "a"}
 
     on(place, FIRST, work)
+
+
+def test_what_was_waited_for_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forced: list[int] = []
+
+    def noting(file: int) -> None:
+        os.fsync(file)
+        forced.append(os.fstat(file).st_size)
+
+    async def work(ledger: BlockLedger) -> None:
+        shard = ledger.shard("c")
+        for number in range(3):
+            await keep_all(shard, numbered(50))
+            [name] = files(str(tmp_path))
+            assert forced[-1] == (tmp_path / "ledger" / "ask" / name).stat().st_size
+            assert len(forced) == number + 1
+            await shard.flush()
+            assert len(forced) == number + 1
+
+    monkeypatch.setattr(written, "_fdatasync", noting)
+    on(str(tmp_path), FIRST, work)
+
+
+def test_completions_are_forced_to_the_disk_while_others_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forced = asyncio.Event()
+
+    async def work(ledger: BlockLedger) -> None:
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(written, "_fdatasync", lambda _: loop.call_soon_threadsafe(forced.set))
+        ledger.shard("c").keep("k", {"text": "a"})
+        await asyncio.wait_for(forced.wait(), 60)
+
+    on(str(tmp_path), FIRST, work)
 
 
 @pytest.mark.parametrize("seals", [True, False], ids=["sealed", "not sealed"])
@@ -179,9 +215,10 @@ async def main(place, run_id):
     shard = ledger.shard("c")
     async def one(number):
         if await shard.find(str(number)) is None:
-            await shard.keep(str(number), {"by": run_id, "text": "x" * 5000})
+            shard.keep(str(number), {"by": run_id, "text": "x" * 5000})
     for start in range(0, 300, 100):
         await asyncio.gather(*(one(number) for number in range(start, start + 100)))
+        await shard.flush()
     await asyncio.to_thread(shard.seal)
 
 asyncio.run(main(*sys.argv[1:]))

@@ -67,6 +67,7 @@ async def one_run(place: str, number: int, steps: list[tuple[str, int, str]], en
     for content, key, what in steps:
         shard = shards[content]
         if what == "seal":
+            await shard.flush()
             await asyncio.to_thread(shard.seal)
             written.pop(content, None)
         elif what == "find":
@@ -81,7 +82,7 @@ async def one_run(place: str, number: int, steps: list[tuple[str, int, str]], en
                 law.segments += 1
                 written[content] = law.segments
             law.values += 1
-            await shard.keep(str(key), {"value": law.values})
+            shard.keep(str(key), {"value": law.values})
             mine[content, key] = law.values
             law.kept[content][key] = (written[content], law.values)
     await ended(ledger, shards, end)
@@ -89,6 +90,8 @@ async def one_run(place: str, number: int, steps: list[tuple[str, int, str]], en
 
 async def ended(ledger: BlockLedger, shards: dict[str, ShardLedger], end: str) -> None:
     for shard in shards.values():
+        # A kill loses nothing but what waits for its object.
+        await shard.flush()
         if end == "sealed":
             await asyncio.to_thread(shard.seal)
     if end != "killed":
