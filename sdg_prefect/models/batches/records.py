@@ -93,22 +93,26 @@ class Shelf:
         self._place = place
         self._batches: dict[str, Batch] = {}
         self._by_key: dict[str, Batch] = {}
-        self._gone: set[str] = set()
+        self._known: set[str] = set()
+        """Markers of all batches that were ever here, or are being written: their records are not read."""
         self._at_work: set[asyncio.Task[None]] = set()
 
     def look(self) -> None:
         """Read the records that are not known yet, those of other runs among them."""
-        self._take(self._records.read(self._place, self._batches.keys() | self._gone))
+        self._take(self._records.read(self._place, self._known))
 
     async def refresh(self) -> None:
         """Do so in a thread."""
-        self._take(await asyncio.to_thread(self._records.read, self._place, self._batches.keys() | self._gone))
+        self._take(await asyncio.to_thread(self._records.read, self._place, frozenset(self._known)))
 
     def _take(self, found: Mapping[str, Mapping[str, Any]]) -> None:
         for marker, record in found.items():
-            self._add(Batch.from_record(marker, record))
+            # One of our own may have been written while they were read.
+            if marker not in self._known:
+                self._add(Batch.from_record(marker, record))
 
     def _add(self, batch: Batch) -> None:
+        self._known.add(batch.marker)
         self._batches[batch.marker] = batch
         for key in batch.keys:
             other = self._by_key.get(key)
@@ -126,6 +130,7 @@ class Shelf:
 
     async def keep(self, batch: Batch) -> None:
         """Make what is known of a batch durable."""
+        self._known.add(batch.marker)
         await asyncio.to_thread(self._records.write, self._place, batch.marker, batch.to_record())
         if batch.marker not in self._batches:
             self._add(batch)
@@ -146,7 +151,6 @@ class Shelf:
         for batch in batches:
             if self._batches.pop(batch.marker, None) is None:
                 continue
-            self._gone.add(batch.marker)
             for key in batch.keys:
                 if self._by_key.get(key) is batch:
                     del self._by_key[key]
