@@ -26,7 +26,7 @@ class Accounted:
 
 
 def account(
-    before: Sequence[str],
+    before: list[str],
     parts: Sequence[pa.Table],
     rejected: Collection[str],
     *,
@@ -51,7 +51,11 @@ def account(
     Raises:
         ConservationError: The block lost or invented rows.
     """
-    parents = _parents(before, parts, name, log)
+    carried = _carried(parts)
+    if carried == before and not (rejected or makes_rows):
+        # The same rows, as most transforms give them.
+        return Accounted(tuple(parts), tuple(before), Counts(rows_in=len(before), rows_out=len(before), gave_rows=len(before)))
+    parents = _parents(before, parts, name, log) if carried is None else carried
     known, refused = set(before), set(rejected)
     gave = set(parents) & known
     missing = known - gave - refused
@@ -75,7 +79,8 @@ def account(
     )
     if not counts.is_conserved:
         raise ConservationError(f"block '{name}' breaks the law of rows: {counts.model_dump()}.")
-    return Accounted(_identified(parts, _own_ids(parents, type_name, makes_rows)), tuple(parents), counts)
+    ids = _own_ids(parents, type_name, makes_rows)
+    return Accounted(tuple(parts) if ids is carried else _identified(parts, ids), tuple(parents), counts)
 
 
 def check_chain(name: str, given: int, counts: Counts, made: int) -> None:
@@ -97,6 +102,16 @@ def check_chain(name: str, given: int, counts: Counts, made: int) -> None:
             f"block '{name}' was given {given} rows and counted {counts.rows_in}; it counted {counts.rows_out} rows that it "
             f"gave and handed on {made}."
         )
+
+
+def _carried(parts: Sequence[pa.Table]) -> list[str] | None:
+    """Return the ids that the output rows carry in their place; None where some carry none."""
+    import pyarrow as pa
+
+    if any(part.column_names[:1] != [ROW_ID] or part.schema.field(0).type != pa.string() for part in parts):
+        return None
+    found = [row_id for part in parts for row_id in ids_of(part)]
+    return None if None in found else found
 
 
 def _parents(before: Sequence[str], parts: Sequence[pa.Table], name: str, log: Callable[[str], None]) -> list[str]:
@@ -124,6 +139,8 @@ def _own_ids(parents: list[str], maker: str, makes_rows: bool) -> list[str]:
     """Return the ids of the output rows: their parents', or children's where a parent may give several."""
     if makes_rows:
         return child_ids(parents, maker)
+    if len(set(parents)) == len(parents):
+        return parents
     given, seen, ids = Counter(parents), Counter[str](), []
     for parent in parents:
         ids.append(parent if given[parent] == 1 else child_id(parent, maker, seen[parent]))

@@ -112,12 +112,21 @@ def _seeds(gatherer: Gatherer, source: str, as_text: bool = False) -> pa.Table:
     seen: Counter[str] = Counter()
     ids: list[str] = []
     for batch in table.to_batches(max_chunksize=_PART_ROWS):
-        ids += seed_ids((_content(row) for row in batch.to_pylist()), seen)
+        rows = batch.to_pylist()
+        ids += seed_ids(rows if _says_itself(batch) else map(_content, rows), seen)
     return with_ids(table, ids)
 
 
 def _empty(source: str) -> InputError:
     return InputError([Problem("has no rows." if source else "the seeds have no rows.", file=source)])
+
+
+def _says_itself(batch: pa.RecordBatch) -> bool:
+    """True if nothing in some rows is null, nested or a fraction."""
+    import pyarrow as pa
+
+    is_plain = (pa.types.is_string, pa.types.is_integer, pa.types.is_boolean)
+    return all(not column.null_count and any(is_it(column.type) for is_it in is_plain) for column in batch.columns)
 
 
 def _content(value: Any) -> Any:
