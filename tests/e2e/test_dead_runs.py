@@ -113,7 +113,10 @@ def test_a_run_that_died_with_its_server_is_crashed_when_both_are_there_again(pr
 
 def test_a_living_run_is_left_alone(project: Project, model: SimulatedModel) -> None:
     run, run_id = begun(project, model)
-    other = project.run(model.url, *WORDS, "--limit", "3", "--output", "other.jsonl")
+    # However busy this machine is, the first run is not over before the second.
+    model.change(latency=6 * SLOW)
+    with SimulatedModel() as quick:
+        other = project.run(quick.url, *WORDS, "--limit", "3", "--output", "other.jsonl")
     assert other.code == 0, other.stderr
     assert family(run_id)[0][0]["state_name"] == "Running"
     model.change(latency=0.0)
