@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 
+from sdg_prefect.engine.leasing import leased
 from sdg_prefect.engine.live import Live, logger
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.threads import Threads
@@ -21,10 +22,10 @@ from sdg_prefect.store.batches import StoredBatches
 from sdg_prefect.store.root import Root
 
 
-def open_live(
-    plan: Plan, options: RunOptions, root: Root, run_id: str, observer: Observer, spending: Spending | None, stack: ExitStack
+async def open_live(
+    plan: Plan, options: RunOptions, root: Root, run_id: str, observer: Observer, spending: Spending | None, stack: AsyncExitStack
 ) -> Live:
-    """Open what the shards of a run share; nothing is called yet.
+    """Open what the shards of a run share; no model is called yet.
 
     Args:
         plan: What will be run.
@@ -33,7 +34,10 @@ def open_live(
         run_id: The run.
         observer: Told about it.
         spending: Keeps its calls within a budget.
-        stack: Ends the simulated model, if the run needs one.
+        stack: Ends the simulated model, if the run needs one, and gives back what it has of shared limits.
+
+    Raises:
+        EndpointError: A limit that is shared with other runs cannot be found.
     """
     endpoints = {name: _limited(endpoint, options.concurrency) for name, endpoint in plan.endpoints.items()}
     chosen = settings().model_copy(update={"concurrency": options.concurrency or settings().concurrency})
@@ -45,7 +49,8 @@ def open_live(
     served = _with_simulated(endpoints, stack)
     batches = Batches(served.values(), chosen, StoredBatches(root), observer.say)
     batches.look()
-    gateway = Gateway(served, connect, chosen, spending, batches, tell)
+    shares = await stack.enter_async_context(leased(plan.shared_limits()))
+    gateway = Gateway(served, connect, chosen, spending, batches, tell, shares)
     sizes = plan.sizes(options.shard_size)
     loop = asyncio.get_running_loop()
     return Live(root, gateway, observer, run_id, sizes, Threads(), loop, retry_rejects=options.retry_rejects)
@@ -62,7 +67,7 @@ def _limited(endpoint: Endpoint, concurrency: int | None) -> Endpoint:
     return endpoint.everywhere(bounded)
 
 
-def _with_simulated(endpoints: Mapping[str, Endpoint], stack: ExitStack) -> Mapping[str, Endpoint]:
+def _with_simulated(endpoints: Mapping[str, Endpoint], stack: AsyncExitStack) -> Mapping[str, Endpoint]:
     """Start the simulated model if any endpoint wants it, and say where it is."""
     wanting = {name: one for name, one in endpoints.items() if one.is_simulated and not all(at.api_base for at in one.places)}
     if not wanting:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -76,12 +76,14 @@ def asked_in_batches(plan: Plan) -> list[str]:
 
 
 def _by_calls(plan: Plan) -> Plan:
-    return replace(plan, endpoints={name: one.model_copy(update={"mode": "calls"}) for name, one in plan.endpoints.items()})
+    """Let a plan call its models at once, and share no limit, for which Prefect's server would have to be asked."""
+    alone = {name: one.everywhere(lambda _: {"shared_limit": None}) for name, one in plan.endpoints.items()}
+    return replace(plan, endpoints={name: one.model_copy(update={"mode": "calls"}) for name, one in alone.items()})
 
 
 async def _preview(plan: Plan, options: RunOptions, seeds: pa.Table, run_id: str) -> Preview:
-    with ExitStack() as stack:
-        live = open_live(plan, options, Root.chosen(options.storage), run_id, Silent(), None, stack)
+    async with AsyncExitStack() as stack:
+        live = await open_live(plan, options, Root.chosen(options.storage), run_id, Silent(), None, stack)
         walk = _Walk(live, Preview(seeds))
         try:
             await live.loop.run_in_executor(live.threads, walk.through, plan)

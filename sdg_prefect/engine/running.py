@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -77,24 +77,22 @@ class Run:
             CancelledError: It was stopped. What was paid for is kept.
         """
         self.stop.main = asyncio.current_task()
-        async with present(self.root, self.run_id, self.plan.name, self.flow_run_ids) as heartbeat:
-            with ExitStack() as stack:
-                stack.enter_context(telling(self.root, self._warn))
-                budget, is_fresh = self.plan.budget, self.options.fresh
-                self.spending = await asyncio.to_thread(
-                    open_spending, budget, self.root, self.plan.name, self.stop.ask_for_budget, is_fresh=is_fresh
-                )
-                live = open_live(self.plan, self.options, self.root, self.run_id, self.observer, self.spending, stack)
-                self.gateway = live.gateway
-                live.claims = Unclaimed() if self.options.fresh else open_claims(self.root, heartbeat)
-                name = f"{self.plan.name} {self.run_id}"
-                try:
-                    async with cancellable(name, self.flow_run_ids, self._begun, self.stop.ask):
-                        report = await as_flow(self.plan.name, name, lambda: self._body(live), self.flow_run_ids, self._shown)
-                finally:
-                    await self.stop.ended()
-                    await self._close(live)
-                    live.claims.close()
+        here = present(self.root, self.run_id, self.plan.name, self.flow_run_ids)
+        async with here as heartbeat, AsyncExitStack() as stack:
+            stack.enter_context(telling(self.root, self._warn))
+            is_fresh, spend = self.options.fresh, (self.plan.budget, self.root, self.plan.name, self.stop.ask_for_budget)
+            self.spending = await asyncio.to_thread(open_spending, *spend, is_fresh=is_fresh)
+            live = await open_live(self.plan, self.options, self.root, self.run_id, self.observer, self.spending, stack)
+            self.gateway = live.gateway
+            live.claims = Unclaimed() if is_fresh else open_claims(self.root, heartbeat)
+            name = f"{self.plan.name} {self.run_id}"
+            try:
+                async with cancellable(name, self.flow_run_ids, self._begun, self.stop.ask):
+                    report = await as_flow(self.plan.name, name, lambda: self._body(live), self.flow_run_ids, self._shown)
+            finally:
+                await self.stop.ended()
+                await self._close(live)
+                live.claims.close()
         return report
 
     def _begun(self) -> int:

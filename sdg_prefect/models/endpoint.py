@@ -44,6 +44,9 @@ class Address(Frozen):
     """Prompt tokens sent in a minute at most, spread over it. A prompt's are guessed from its length until it is answered."""
     output_tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
     """Completion tokens received in a minute at most, spread over it; a call is taken to bring as many as those before it."""
+    shared_limit: Annotated[str, Field(min_length=1)] | None = None
+    """Name of a global concurrency limit of Prefect's: all runs that name it, on whatever machine, together have no more calls
+    open than it has slots."""
     timeout: float = Field(default=120.0, gt=0)
     """Seconds until one attempt of a call is given up."""
 

@@ -19,6 +19,7 @@ from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError, Reach
 from sdg_prefect.models.limiter import Limiter
 from sdg_prefect.models.pool import Pool
+from sdg_prefect.models.share import Shares
 from sdg_prefect.models.spending import Spending
 from sdg_prefect.models.traffic import Traffic, current_request
 from sdg_prefect.settings import Settings
@@ -77,6 +78,7 @@ class Gateway:
         spending: Spending | None = None,
         batches: Batches | None = None,
         tell: Callable[[str], None] = lambda _: None,
+        shares: Shares | None = None,
     ) -> None:
         """Prepare a gateway; nothing is called before the first request.
 
@@ -87,8 +89,10 @@ class Gateway:
             spending: Keeps the calls within a budget.
             batches: Takes the requests for models that are asked in batches.
             tell: Told when an endpoint goes out or comes back.
+            shares: Gives the run its share of limits that it has in common with others.
         """
         self._settings = settings
+        self._shares = shares
         self._connect = connect
         self._tell = tell
         self._endpoints = dict(endpoints)
@@ -214,7 +218,9 @@ class Gateway:
         if place.account not in self._limiters:
             here = [other for other in self._called if other.account == place.account]
             limits = [other.max_concurrency or self._settings.concurrency for other in here]
-            self._limiters[place.account] = Limiter(min(limits))
+            named = next((other.shared_limit for other in here if other.shared_limit), None)
+            share = self._shares.of(named) if named and self._shares is not None else None
+            self._limiters[place.account] = Limiter(min(limits), share=share)
         return self._limiters[place.account]
 
     @property

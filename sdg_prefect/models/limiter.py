@@ -12,6 +12,7 @@ from sdg_prefect.models.completion import Completion, Request
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError
 from sdg_prefect.models.pacing import Bucket, Clock, Concurrency
+from sdg_prefect.models.share import Share
 
 _LETTERS = 4
 """Characters to a token, before the reply says how many it were."""
@@ -182,14 +183,18 @@ class Lane:
 class Limiter:
     """Lets calls through to one address. Lives on one event loop; a permit that is not waited for any more costs nothing."""
 
-    def __init__(self, most: int, clock: Clock = time.monotonic) -> None:
+    def __init__(self, most: int, clock: Clock = time.monotonic, share: Share | None = None) -> None:
         """Prepare to let calls through.
 
         Args:
             most: Calls at once at most.
             clock: Tells the time in seconds.
+            share: What may be open at this address and others, where other runs call them too.
         """
         self.most = most
+        self._share = share
+        if share is not None:
+            share.add(self)
         self.concurrency = Concurrency(most, clock)
         self.open_calls = 0
         self._clock = clock
@@ -218,13 +223,25 @@ class Limiter:
         """True if the address asked to be left alone for now."""
         return bool(self._resting_until) and self._clock() < self._resting_until
 
+    @property
+    def wanted(self) -> int:
+        """Calls that would be open if no other run called the address."""
+        waiting = {id(lane.queue): len(lane.queue.waiting) for lane in self._lanes}
+        return min(self.concurrency.limit, self.open_calls + sum(waiting.values()))
+
+    @property
+    def _has_room(self) -> bool:
+        return self.open_calls < self.concurrency.limit and (self._share is None or self._share.is_free)
+
     def is_open(self) -> bool:
         """True if the address may get a call now."""
-        return self.open_calls < self.concurrency.limit and not self.is_resting
+        return self._has_room and not self.is_resting
 
     def send(self) -> int:
         """Count a call that is let through, and number it."""
         self.open_calls += 1
+        if self._share is not None:
+            self._share.open_calls += 1
         return self.concurrency.send()
 
     def leave(self, permit: Permit, outcome: Completion | CallError | None) -> None:
@@ -236,11 +253,15 @@ class Limiter:
             self._resting_until = max(self._resting_until, self._clock() + rest)
             self.concurrency.note_refusal(permit.number, self.open_calls, rest)
         self.open_calls -= 1
-        self.serve()
+        if self._share is None:
+            self.serve()
+            return
+        self._share.open_calls -= 1
+        self._share.serve()
 
     def serve(self) -> None:
         """Let through who waits, as far as may be; look again when time has passed, if that is what it takes."""
-        while self.open_calls < self.concurrency.limit and (firsts := self._firsts()):
+        while self._has_room and (firsts := self._firsts()):
             rest = self._resting_until - self._clock() if self._resting_until else 0.0
             waits = [max(rest, lane.wait(permit)) for lane, permit in firsts]
             if (soonest := min(waits)) > 0:

@@ -85,6 +85,11 @@ class Plan:
         """Return all steps in order."""
         return [step for pipeline in self.pipelines for step in pipeline.walk()]
 
+    def shared_limits(self) -> list[str]:
+        """Return the names of the limits that its calls share with other runs."""
+        places = [place for endpoint in self.endpoints.values() if not endpoint.in_batches for place in endpoint.places]
+        return sorted({place.shared_limit for place in places if place.shared_limit})
+
     def sizes(self, fixed: int | None) -> Sizes:
         """Say how large the shards are.
 

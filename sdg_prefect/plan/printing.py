@@ -33,6 +33,7 @@ def _model_lines(model_id: str, endpoint: Endpoint) -> list[str]:
 def _place(endpoint: Endpoint) -> str:
     where = "simulated, in this process" if endpoint.is_simulated and not endpoint.api_base else endpoint.shown_address
     limit = "".join(f", {most:,} {what}" for most, what in _limits(endpoint) if most)
+    limit += f", limit '{endpoint.shared_limit}' shared with other runs" if endpoint.shared_limit else ""
     way = f"{endpoint.chosen_client}, in batches at half the price" if endpoint.in_batches else endpoint.chosen_client
     return f"{where}, through {way}{limit}"
 

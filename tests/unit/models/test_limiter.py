@@ -15,6 +15,7 @@ from sdg_prefect.models.failures import CallError, judge
 from sdg_prefect.models.gateway import Gateway
 from sdg_prefect.models.limiter import Lane, Limiter, Permit
 from sdg_prefect.models.pacing import Bucket, Concurrency
+from sdg_prefect.models.share import Share
 from sdg_prefect.settings import Settings
 from sdg_prefect.simulator import SimulatedModel, SimulatorSettings
 from tests.unit.models.kept import Kept
@@ -158,6 +159,30 @@ def done(tasks: list[asyncio.Task[Any]]) -> list[bool]:
 def lanes(clock: Callable[[], float], most: int, *fields: dict[str, int]) -> tuple[Limiter, list[Lane]]:
     limiter = Limiter(most, clock)
     return limiter, [limiter.lane(Endpoint.model_validate({"model": "m", **each})) for each in fields]
+
+
+def test_a_share_bounds_the_calls_of_all_its_addresses() -> None:
+    async def run() -> None:
+        share = Share()
+        one, other = (Limiter(9, Time(), share).lane(Endpoint(model=name)) for name in "ab")
+        tasks = enter(one, 4) + enter(other, 2)
+        await until_idle()
+        assert (done(tasks), share.wanted) == ([False] * 6, 6)
+        share.grant(3)
+        await until_idle()
+        assert (sum(done(tasks)), share.open_calls, share.wanted) == (3, 3, 6)
+        share.grant(2)
+        for task in [task for task in tasks if task.done()]:
+            permit = task.result()
+            assert permit.lane is not None
+            permit.lane.leave(permit)
+        await until_idle()
+        assert (sum(done(tasks)), share.open_calls) == (5, 2)
+        share.grant(9)
+        await until_idle()
+        assert (sum(done(tasks)), share.open_calls, share.wanted) == (6, 3, 3)
+
+    asyncio.run(run())
 
 
 def test_who_comes_first_is_let_through_first_and_who_was_refused_before_them() -> None:
