@@ -52,7 +52,8 @@ def account(
         ConservationError: The block lost or invented rows.
     """
     carried = _carried(parts)
-    if carried == before and not (rejected or makes_rows):
+    is_in_place = carried is not None and _are_in_place(parts)
+    if is_in_place and carried == before and not (rejected or makes_rows):
         # The same rows, as most transforms give them.
         return Accounted(tuple(parts), tuple(before), Counts(rows_in=len(before), rows_out=len(before), gave_rows=len(before)))
     parents = _parents(before, parts, name, log) if carried is None else carried
@@ -80,7 +81,7 @@ def account(
     if not counts.is_conserved:
         raise ConservationError(f"block '{name}' breaks the law of rows: {counts.model_dump()}.")
     ids = _own_ids(parents, type_name, makes_rows)
-    return Accounted(tuple(parts) if ids is carried else _identified(parts, ids), tuple(parents), counts)
+    return Accounted(tuple(parts) if is_in_place and ids is carried else _identified(parts, ids), tuple(parents), counts)
 
 
 def check_chain(name: str, given: int, counts: Counts, made: int) -> None:
@@ -105,25 +106,26 @@ def check_chain(name: str, given: int, counts: Counts, made: int) -> None:
 
 
 def _carried(parts: Sequence[pa.Table]) -> list[str] | None:
-    """Return the ids that the output rows carry in their place; None where some carry none."""
-    import pyarrow as pa
-
-    if any(part.column_names[:1] != [ROW_ID] or part.schema.field(0).type != pa.string() for part in parts):
+    """Return the ids that the output rows carry; None where some carry none."""
+    if any(ROW_ID not in part.column_names for part in parts):
         return None
     found = [row_id for part in parts for row_id in ids_of(part)]
     return None if None in found else found
 
 
+def _are_in_place(parts: Sequence[pa.Table]) -> bool:
+    """True if the ids stand where ``with_ids`` puts them."""
+    import pyarrow as pa
+
+    return all(part.column_names[0] == ROW_ID and part.schema.field(0).type == pa.string() for part in parts)
+
+
 def _parents(before: Sequence[str], parts: Sequence[pa.Table], name: str, log: Callable[[str], None]) -> list[str]:
-    """Return for each output row the id of the input row that it is made of.
+    """Return for each output row without an id that of the input row which it is taken to be made of.
 
     A user's block may have built its rows anew and lost the ids. As many rows as before are then taken to be the same rows in the
     same order; otherwise each further row counts as made of the first.
     """
-    if all(ROW_ID in part.column_names for part in parts):
-        found = [row_id for part in parts for row_id in ids_of(part)]
-        if None not in found:
-            return found
     rows = sum(part.num_rows for part in parts)
     if rows == len(before):
         return list(before)

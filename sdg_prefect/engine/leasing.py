@@ -57,7 +57,6 @@ class Leasing:
         """
         self.share = Share()
         self._name = name
-        self._most = most
         self._client = client
         self._held: list[_Lease] = []
         self._leaving: list[_Lease] = []
@@ -93,9 +92,8 @@ class Leasing:
             await self._take(min(wanted - self._slots, self._size))
         elif self._held and wanted <= self._slots - self._held[0].slots:
             self._give_back()
-        elif self._held and now - self._held[0].since >= _TURN and await self._is_used_up():
-            self._give_back()
-            self._not_before = now + _PAUSE
+        elif self._held and now - self._held[0].since >= _TURN:
+            await self._make_room(now)
 
     async def _take(self, slots: int) -> None:
         try:
@@ -126,11 +124,18 @@ class Leasing:
         self._leaving.append(self._held.pop(0))
         self.share.grant(self._slots)
 
-    async def _is_used_up(self) -> bool:
-        limit = await self._client.read_global_concurrency_limit_by_name(self._name)
+    async def _make_room(self, now: float) -> None:
+        """Give back the oldest lease if the limit is used up; look again after half a turn."""
         for lease in self._held:
-            lease.since = max(lease.since, time.monotonic() - _TURN / 2)
-        return limit.active_slots >= limit.limit
+            lease.since = max(lease.since, now - _TURN / 2)
+        try:
+            limit = await self._client.read_global_concurrency_limit_by_name(self._name)
+        except ObjectNotFound:
+            # Somebody has removed it: there is nobody to make room for.
+            return
+        if limit.active_slots >= limit.limit:
+            self._give_back()
+            self._not_before = now + _PAUSE
 
     @property
     def _slots(self) -> int:

@@ -216,8 +216,7 @@ def resolve_endpoints(
         for model_id, endpoint in resolved.items()
         if endpoint.client == "openai" and not endpoint.is_simulated and not all(one.api_base for one in endpoint.places)
     ]
-    alone = {model_id: endpoint.places[0] for model_id, endpoint in resolved.items() if len(endpoint.endpoints) == 1}
-    resolved |= alone
+    resolved |= {model_id: endpoint.places[0] for model_id, endpoint in resolved.items() if len(endpoint.endpoints) == 1}
     missing += [
         Problem(f"model '{model_id}' has 'mode: batch', but is called through {endpoint.chosen_client}.", _NO_BATCHES)
         for model_id, endpoint in resolved.items()

@@ -47,10 +47,6 @@ class Forecast:
     calls: float = 0.0
     usd: float = 0.0
 
-    def plus(self, calls: float, usd: float) -> Forecast:
-        """Return it with what one more block takes."""
-        return Forecast(self.calls + calls, self.usd + usd)
-
 
 def forecast(rows: int, blocks: Iterable[Passage]) -> Forecast | None:
     """Say what a run will have taken; None as long as some block has shown nothing of it.
@@ -61,14 +57,14 @@ def forecast(rows: int, blocks: Iterable[Passage]) -> Forecast | None:
         rows: Seeds of the run.
         blocks: What each block has done, in the order of the flow.
     """
-    whole, expected = Forecast(), float(rows)
+    calls, usd, expected = 0.0, 0.0, float(rows)
     for block in blocks:
         rest = max(0.0, expected - block.rows_in)
         if rest and not block.asked_rows:
             return None
-        of_rest = rest / block.asked_rows if rest else 0.0
+        growth = 1 + rest / block.asked_rows if rest else 1.0
         # Calls of shards at work are part of the rest.
-        done = Forecast(max(block.calls, block.asked), max(block.usd, block.asked_usd))
-        whole = whole.plus(max(done.calls, block.asked * (1 + of_rest)), max(done.usd, block.asked_usd * (1 + of_rest)))
+        calls += max(block.calls, block.asked * growth)
+        usd += max(block.usd, block.asked_usd * growth)
         expected = block.rows_out + rest * block.rows_out / block.rows_in if block.rows_in else 0.0
-    return whole
+    return Forecast(calls, usd)

@@ -18,6 +18,8 @@ import orjson
 import xxhash
 from numpy.typing import NDArray
 
+from sdg_prefect.frozen import PLAIN
+
 Entries = NDArray[np.void]
 """Where the completions of a segment are, sorted by hash, each hash once."""
 
@@ -34,8 +36,6 @@ _KEY = _BODY + len(b'"key":')
 _KEY_END = b'","'
 """Inside of a key, the second quote would be escaped."""
 
-
-_PLAIN = (str, int, bool, type(None))
 
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
@@ -63,7 +63,7 @@ def _is_plain(record: Mapping[str, Any]) -> bool:
     """True if a record has nothing but texts, whole numbers and finite ones, but for its choices, which are like that."""
     for value in record.values():
         kind = type(value)
-        if kind in _PLAIN or (kind is float and isfinite(value)):
+        if kind in PLAIN or (kind is float and isfinite(value)):
             continue
         if kind is not list or not all(type(choice) is dict and _is_plain(choice) for choice in value):
             return False

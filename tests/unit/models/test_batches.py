@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,14 +12,13 @@ import pytest
 
 from sdg_prefect.errors import EndpointError
 from sdg_prefect.models.batches.client import BatchClient
-from sdg_prefect.models.batches.records import Batch, Shelf
 from sdg_prefect.models.budget import Budget, Spent
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.models.connecting import connect
 from sdg_prefect.models.endpoint import Address, Endpoint
 from sdg_prefect.models.spending import Spending
 from sdg_prefect.simulator import SimulatedModel, SimulatorSettings
-from tests.unit.models.batching import QUICK, Dying, Records, Store, requests, texts
+from tests.unit.models.batching import QUICK, Dying, Store, requests, texts
 
 SLOW = {"batch_seconds": 3600}
 
@@ -294,29 +292,6 @@ def test_where_the_queue_of_the_provider_is_full_batches_become_smaller(model: S
     assert len(texts(store.run(model.url, requests(20)))) == 20
     assert store.records == {}
     assert any("takes no 20 requests at once" in line for line in store.said)
-
-
-def test_a_batch_whose_record_is_read_while_it_is_written_stays_the_one_that_is_followed() -> None:
-    class Slow(Records):
-        """Records that are there before whoever writes them knows."""
-
-        def write(self, place: str, name: str, record: Mapping[str, Any]) -> None:
-            super().write(place, name, record)
-            assert may_end.wait(60)
-
-    async def run() -> None:
-        keeping = asyncio.ensure_future(shelf.keep(batch))
-        while not records:
-            await asyncio.sleep(0.005)
-        await shelf.refresh()
-        may_end.set()
-        await keeping
-        assert shelf.holding("k") is batch
-        assert batch.left == {"k"}
-
-    may_end, records = threading.Event(), Slow()
-    shelf, batch = Shelf(records, "place"), Batch.new("/v1/chat/completions", ("k",), 1.0)
-    asyncio.run(run())
 
 
 def test_a_budget_bounds_a_batch(model: SimulatedModel) -> None:
