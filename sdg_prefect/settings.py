@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     """Longest wait in seconds for the calls in flight when a run is stopped."""
     server_port: int = Field(default=4200, ge=1, le=65535)
     """Port of the managed local Prefect server; the next free one is taken if it is in use."""
-    server_timeout: float = Field(default=60.0, gt=0)
+    server_timeout: float = Field(default=180.0, gt=0)
     """Seconds to wait for the managed server to answer."""
 
 

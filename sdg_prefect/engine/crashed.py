@@ -21,8 +21,8 @@ from sdg_prefect.store.sharing.presence import Heartbeat, Presence, forget, is_a
 _LONGEST = 60.0
 """Seconds that the marking may take in all, beside the run."""
 _LATER = 1.0
-_PATIENCE = 4.0
-"""Seconds that a run waits at its end for the marking."""
+_PATIENCE = 20.0
+"""Seconds that a run waits at its end for the marking, if there is any to do."""
 _ON_ITS_WAY = 5.0
 """Seconds for which states that a process sent before its death may still be on their way to the server's records."""
 _KEPT_FOR_ANOTHER_SERVER = 7 * 24 * 3600.0

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +16,7 @@ from sdg_prefect import generate
 from sdg_prefect.errors import RejectedRows
 from sdg_prefect.settings import settings
 from sdg_prefect.simulator import SimulatedModel, SimulatorSettings
-
-ROOT = Path(__file__).parents[2]
+from tests.e2e.commands import Ran, Started, start, user_environment, wait_for
 
 Row = dict[str, Any]
 
@@ -75,30 +68,6 @@ _QUICK = {"SDG_PREFECT_CALL_BACKOFF": "0.02", "SDG_PREFECT_TASK_BACKOFF": "0.05"
 """Nothing here needs time to recover."""
 
 
-@dataclass(frozen=True)
-class Ran:
-    """What a command left."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-    @property
-    def report(self) -> dict[str, Any]:
-        """The report that ``--json`` prints on the last line."""
-        report: dict[str, Any] = json.loads(self.stdout.splitlines()[-1])
-        return report
-
-
-def wait_for(holds: Callable[[], bool], why: str, seconds: float = 180.0) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            pytest.fail(f"{why} did not happen within {seconds:g} s")
-        time.sleep(0.02)
-
-
 @contextmanager
 def beside(work: Callable[[], None]) -> Iterator[None]:
     """Let something happen while a run goes on."""
@@ -108,27 +77,6 @@ def beside(work: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         thread.join()
-
-
-class Started:
-    """A command under way, in a process group of its own."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-
-    def wait_for(self, holds: Callable[[], bool], why: str) -> None:
-        """Wait until something holds, which has to be before the end."""
-        wait_for(lambda: holds() or self.process.poll() is not None, why)
-        assert holds(), f"{why} did not happen: {self.wait()}"
-
-    def wait(self) -> Ran:
-        """Wait for the end."""
-        stdout, stderr = self.process.communicate(timeout=200)
-        return Ran(self.process.returncode, stdout, stderr)
-
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal as a terminal does: to all processes of the group."""
-        os.killpg(self.process.pid, number)
 
 
 class Project:
@@ -171,20 +119,7 @@ class Project:
 
     def command(self, *words: str, **variables: str) -> Started:
         """Start the command line in this folder, as a user does."""
-        # A run in this process has left the address of its server here, which a user's shell does not have.
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-        environment = {**inherited, "PYTHONPATH": str(ROOT), **_QUICK, **variables}
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sdg_prefect", *words],
-            cwd=self.folder,
-            env=environment,
-            stdout=pipe,
-            stderr=pipe,
-            text=True,
-            start_new_session=True,
-        )
-        return Started(process)
+        return start(words, self.folder, {**user_environment(), **_QUICK, **variables})
 
     def start(self, url: str, *words: str, **variables: str) -> Started:
         """Start ``run`` on the model served at an address."""

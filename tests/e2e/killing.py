@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import fsspec
 
 from sdg_prefect.simulator import SimulatedModel, SimulatorSettings
-from tests.e2e.conftest import ASK, REPLY, Project, wait_for
+from tests.e2e.commands import wait_for
+from tests.e2e.conftest import ASK, REPLY, Project
 from tests.e2e.laws import broken_laws
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Ran
+    from tests.e2e.commands import Ran
     from tests.e2e.faulty_s3 import FaultyS3
 
 FLOW = """\
@@ -199,7 +200,7 @@ def run_round(place: Place, name: str, chance: random.Random, phases: Iterator[s
         phase = "none" if len(kills) == most else next(phases, "none") if phases else chance.choice(PHASES)
         before, kept = place.answered(), len(set(place.kept(store)))
         run = place.project.start(place.model.url, *words, **place.environment)
-        if phase == "none" or not _wait(place, run.process.poll, phase, chance, before, kept):
+        if phase == "none" or not _wait(place, run.poll, phase, chance, before, kept):
             break
         at = time.monotonic()
         run.send(signal.SIGKILL)

@@ -11,7 +11,8 @@ import pytest
 
 if TYPE_CHECKING:
     from sdg_prefect.simulator import SimulatedModel
-    from tests.e2e.conftest import Project, Started
+    from tests.e2e.commands import Started
+    from tests.e2e.conftest import Project
 
 pytestmark = pytest.mark.e2e
 
@@ -85,7 +86,7 @@ def test_a_run_that_is_stopped_says_what_stays_with_the_provider(
     project: Project, model: SimulatedModel, number: signal.Signals
 ) -> None:
     run = at_the_provider(project, model)
-    run.process.send_signal(number)
+    run.send(number)
     first = run.wait()
     assert (first.code, first.report["status"]) == (130, "interrupted")
     assert "1 batch stays with the provider, with 40 requests. The same command goes on: it collects it" in first.stderr

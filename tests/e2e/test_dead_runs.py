@@ -13,7 +13,8 @@ from sdg_prefect.simulator import SimulatedModel
 from tests.e2e.servers import a_home
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Project, Started
+    from tests.e2e.commands import Started
+    from tests.e2e.conftest import Project
 
 pytestmark = pytest.mark.e2e
 

@@ -15,9 +15,10 @@ from sdg_prefect.store.root import Root
 from sdg_prefect.store.runs import read_reports, run_ids
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Project, Ran
+    from tests.e2e.commands import Ran
+    from tests.e2e.conftest import Project
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 ROWS = 12
 CALLS = 2 * ROWS

@@ -20,7 +20,7 @@ from sdg_prefect.engine import server
 from sdg_prefect.engine.server_installed import BOUNDS, Bound
 from tests.e2e.servers import a_home
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 REQUIRED = {
@@ -30,9 +30,9 @@ REQUIRED = {
 
 
 @pytest.fixture(scope="module")
-def fresh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Server]:
-    """A managed server that began with nothing, and whose scheduler does not take its time."""
-    with a_home(tmp_path_factory.mktemp("fresh"), is_new=True), pytest.MonkeyPatch.context() as patch:
+def quick_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[server.Server]:
+    """A managed server whose scheduler does not take its time."""
+    with a_home(tmp_path_factory.mktemp("fresh") / "home"), pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS", "2")
         started = server.begin()
         server.wait_until_ready(started)
@@ -92,13 +92,13 @@ def test_a_run_with_a_server_elsewhere_does_not_need_what_only_a_server_needs(tm
     assert said_with(tmp_path, {"fastapi": "0.160.0"}, "check_installed(starts_server=False)") == ""
 
 
-def test_the_scheduler_of_the_server_creates_runs(fresh_server: server.Server) -> None:
-    scheduled, seconds = asyncio.run(scheduled_runs(fresh_server.api_url, patience=90))
+def test_the_scheduler_of_the_server_creates_runs(quick_server: server.Server) -> None:
+    scheduled, seconds = asyncio.run(scheduled_runs(quick_server.api_url, patience=90))
     assert scheduled > 0, f"no run was scheduled in {seconds:.0f} seconds"
 
 
-def test_a_client_need_not_say_what_it_leaves_open(fresh_server: server.Server) -> None:
-    assert asyncio.run(all_flow_runs(fresh_server.api_url)) >= 0
+def test_a_client_need_not_say_what_it_leaves_open(quick_server: server.Server) -> None:
+    assert asyncio.run(all_flow_runs(quick_server.api_url)) >= 0
 
 
 async def all_flow_runs(api_url: str) -> int:

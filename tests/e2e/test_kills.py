@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from sdg_prefect.simulator import SimulatedModel
-from tests.e2e.conftest import Project, Ran
+from tests.e2e.commands import Ran
+from tests.e2e.conftest import Project
 from tests.e2e.faulty_s3 import FaultyS3
 from tests.e2e.killing import MODEL, PHASES, SLOW_MODEL, Kill, Place, Round, problems, run_round, table
 

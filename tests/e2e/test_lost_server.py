@@ -16,7 +16,7 @@ from sdg_prefect.simulator import SimulatedModel
 if TYPE_CHECKING:
     from tests.e2e.conftest import Project
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 class Way:

@@ -295,7 +295,7 @@ def is_answering(api_url: str) -> bool:
         return False
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_server_of_the_users_gets_the_run_and_no_other_is_started(
     project: Project, model: SimulatedModel, history: History
 ) -> None:

@@ -53,7 +53,7 @@ def test_two_runs_keep_together_to_one_limit(project: Project, model: SimulatedM
     words = ("--concurrency", "16", "--shard-size", "10")
     runs = [project.start(model.url, *words, "--storage", f"store-{n}", "--output", f"out-{n}.jsonl") for n in (1, 2)]
     most = 0
-    while any(run.process.poll() is None for run in runs):
+    while any(run.poll() is None for run in runs):
         most = max(most, limit.taken)
         time.sleep(0.1)
     ended = [run.wait() for run in runs]

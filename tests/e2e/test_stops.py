@@ -17,9 +17,10 @@ from sdg_prefect.engine import server
 from sdg_prefect.simulator import SimulatedModel
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Project, Ran, Row, Started
+    from tests.e2e.commands import Ran
+    from tests.e2e.conftest import Project, Row
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 ROWS = 12
 CALLS = 2 * ROWS
@@ -97,18 +98,6 @@ def test_a_killed_run_pays_again_only_for_what_was_in_flight(project: Project, m
     assert again.report["llm_calls"] + again.report["llm_replayed"] == CALLS
 
 
-def line_with(run: Started, words: str) -> str:
-    """Read what a command says up to a line that has these words."""
-    assert run.process.stderr is not None
-    said = b""
-    while words.encode() not in said:
-        # Byte by byte, for what is read too far would be missing at the end.
-        byte = os.read(run.process.stderr.fileno(), 1)
-        assert byte, f"it ended without saying {words!r}: {said.decode()}"
-        said += byte
-    return said.decode()
-
-
 def assert_interrupted(ran: Ran) -> None:
     """Check how a stopped command ends."""
     assert ran.code == 130, ran.stderr
@@ -149,7 +138,7 @@ def test_a_second_ctrl_c_ends_at_once(project: Project, model: SimulatedModel) -
     run = project.start(model.url, *WORDS, SDG_PREFECT_DRAIN_SECONDS=NEVER)
     run.wait_for(lambda: model.stats()["in_flight"] == CONCURRENCY, "the first calls")
     run.send(signal.SIGINT)
-    line_with(run, "Ctrl-C again to stop at once\n")
+    run.wait_for(lambda: "Ctrl-C again to stop at once\n" in run.said(), "the offer to stop at once")
     run.send(signal.SIGINT)
     stopped = run.wait()
     assert_interrupted(stopped)

@@ -99,7 +99,7 @@ def test_a_run_goes_on_while_everything_is_pruned_around_it(project: Project, mo
     assert pruned["files_kept_for_runs"]
     assert pruned["parts"].keys() == {"checkpoints", "runs"}
     assert store(project, "list")[-1]["status"] == "running"
-    assert running.process.poll() is None
+    assert running.poll() is None
     ran = running.wait()
     assert ran.code == 0, ran.stderr
     assert project.output() == expected

@@ -15,7 +15,8 @@ import pytest
 from sdg_prefect.simulator import SimulatedModel
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Project, Row, Started
+    from tests.e2e.commands import Started
+    from tests.e2e.conftest import Project, Row
     from tests.s3 import S3Server
 
 pytestmark = pytest.mark.e2e
