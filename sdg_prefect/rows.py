@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import xxhash
 
-from sdg_prefect.frozen import canonical, digest
+from sdg_prefect.frozen import digest
+from sdg_prefect.spill import spilled
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
     from datasets import Dataset
 
@@ -23,25 +26,9 @@ ROW_ID = "__row_id__"
 """The reserved column that holds the row ids."""
 
 _ID_BYTES = 12
+_PART_ROWS = 10_000
 _REPEAT = "IterBlock"
 """The maker of the ids that rows get in each round of a repetition."""
-
-
-def seed_ids(rows: Iterable[Mapping[str, Any]], seen: Counter[str] | None = None) -> list[str]:
-    """Give each seed an id of its content and its ordinal among equal seeds.
-
-    Args:
-        rows: The seeds, as mappings of column to value.
-        seen: How often each content occurred before these rows; updated, so that a file can be read in parts.
-    """
-    counts: Counter[str] = Counter() if seen is None else seen
-    ids = []
-    for row in rows:
-        content = hashlib.blake2b(canonical(row), digest_size=_ID_BYTES).hexdigest()
-        ordinal = counts[content]
-        counts[content] += 1
-        ids.append(content if ordinal == 0 else child_id(content, "seed", ordinal))
-    return ids
 
 
 def child_id(parent: str, maker: str, ordinal: int) -> str:
@@ -59,11 +46,32 @@ def child_ids(parents: Sequence[str], maker: str) -> list[str]:
     return ids
 
 
-def to_table(rows: Dataset) -> pa.Table:
-    """Return the Arrow table behind a Dataset, with any selection applied."""
-    flat = rows.flatten_indices() if rows._indices is not None else rows
-    table: pa.Table = flat.data.table
-    return table
+def to_table(rows: Dataset, folder: str | None = None) -> pa.Table:
+    """Return the Arrow table behind a Dataset, with any selection applied.
+
+    Args:
+        rows: The rows.
+        folder: Where the file lies that a large selection is put into; see ``Spill``.
+    """
+    import pyarrow as pa
+
+    table: pa.Table = rows.data.table
+    if rows._indices is None:
+        return table
+    places = rows._indices.column(0).to_numpy()
+    if not len(places) or (places[1:] < places[:-1]).any():
+        flat: pa.Table = rows.flatten_indices().data.table
+        return flat
+    starts = range(0, len(places), _PART_ROWS)
+    return pa.concat_tables(spilled((_taken(table, places[start : start + _PART_ROWS]) for start in starts), folder))
+
+
+def _taken(table: pa.Table, places: npt.NDArray[np.uint64]) -> pa.Table:
+    """Return the rows at some places, which are in order, from as little of a table as they are in."""
+    import pyarrow as pa
+
+    first, last = int(places[0]), int(places[-1])
+    return table.slice(first, last - first + 1).take(pa.array(places - places[0]))
 
 
 def to_dataset(table: pa.Table) -> Dataset:
@@ -85,11 +93,11 @@ def without_ids(table: pa.Table) -> pa.Table:
     return table.drop_columns([ROW_ID]) if ROW_ID in table.column_names else table
 
 
-def with_ids(table: pa.Table, ids: Sequence[str]) -> pa.Table:
+def with_ids(table: pa.Table, ids: Sequence[str] | pa.ChunkedArray) -> pa.Table:
     """Set the row ids of a table, as its first column."""
     import pyarrow as pa
 
-    column = pa.array(ids, pa.string())
+    column = ids if isinstance(ids, pa.ChunkedArray) else pa.array(ids, pa.string())
     return without_ids(table).add_column(0, pa.field(ROW_ID, pa.string()), column)
 
 

@@ -17,7 +17,8 @@ from sdg_prefect.blocks import Block, Columns, block_names, find_block
 from sdg_prefect.blocks.structure import StructureBlock
 from sdg_prefect.frozen import digest, documented_schema
 from sdg_prefect.models.completion import Choice, Completion, Failure
-from sdg_prefect.rows import seed_ids, with_ids
+from sdg_prefect.rows import with_ids
+from sdg_prefect.seed_ids import seed_ids
 from sdg_prefect.testing import BlockResult, check_block, run_block
 from sdg_prefect.testing.script import Reply
 from sdg_prefect.testing.standards import copy_elsewhere

@@ -125,7 +125,7 @@ def read_seeds_of(options: RunOptions, spec: FlowSpec) -> pa.Table:
     if options.input is None:
         raise InputError("there are no seeds.", "Name them with --input FILE.")
     read = read_seeds if isinstance(options.input, str) else seeds_of
-    seeds = read(options.input, options.limit)
+    seeds = read(options.input, options.limit, Root.chosen(options.storage).spill_folder)
     least = spec.inputs.min_samples if spec.inputs else 1
     if seeds.num_rows < least and options.limit is None:
         raise InputError(f"the seeds have {seeds.num_rows} rows; the flow asks for at least {least}.")

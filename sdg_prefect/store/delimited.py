@@ -95,29 +95,49 @@ def _text_table(names: list[str], rows: list[list[str]]) -> pa.Table:
     return pa.table(columns, names=names)
 
 
-def typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column of text as numbers, or true and false, if writing them again gives the same text."""
+def typed_schema(table: pa.Table) -> pa.Schema:
+    """Return the types that columns of text become: numbers, or true and false, if writing them again gives the same text."""
     import pyarrow as pa
+
+    return pa.schema([(name, _type_of(table.column(name))) for name in table.column_names])
+
+
+def _type_of(column: pa.ChunkedArray) -> pa.DataType:
+    import pyarrow as pa
+
+    kinds = ((pa.bool_(), _are_true_or_false), (pa.int64(), _are_whole), (pa.float64(), _are_decimal))
+    if column.null_count < len(column):
+        for kind, fit in kinds:
+            if all(fit(chunk) for chunk in column.chunks):
+                return kind
+    return column.type
+
+
+def _all_match(texts: pa.Array, pattern: str) -> bool:
+    """True if all texts are of a form; there may be none."""
     import pyarrow.compute as pc
 
-    def all_match(pattern: str) -> bool:
-        return bool(pc.all(pc.match_substring_regex(column, pattern)).as_py())
+    return pc.all(pc.match_substring_regex(texts, pattern)).as_py() is not False
 
-    if column.null_count == len(column):
-        return column
-    if all_match("^(True|False)$"):
-        return column.cast(pa.bool_())
+
+def _are_true_or_false(texts: pa.Array) -> bool:
+    return _all_match(texts, "^(True|False)$")
+
+
+def _are_whole(texts: pa.Array) -> bool:
+    import pyarrow as pa
+
+    if not _all_match(texts, _WHOLE):
+        return False
     try:
-        if all_match(_WHOLE):
-            return column.cast(pa.int64())
+        texts.cast(pa.int64())
     except pa.ArrowInvalid:
-        return column
-    if not all_match(_NUMBER):
-        return column
-    values = [None if text is None else _number(text) for text in column.to_pylist()]
-    if any(value is None and text.is_valid for value, text in zip(values, column, strict=True)):
-        return column
-    return pa.chunked_array([pa.array(values, pa.float64())])
+        return False
+    return True
+
+
+def _are_decimal(texts: pa.Array) -> bool:
+    return _all_match(texts, _NUMBER) and all(text is None or _number(text) is not None for text in texts.to_pylist())
 
 
 def _number(text: str) -> float | None:

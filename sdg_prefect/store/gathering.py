@@ -1,4 +1,4 @@
-"""Rows gathered part by part into one Arrow table, with the place of the first value that does not fit its column."""
+"""Rows gathered part by part into one table on the disk, with the place of the first value that does not fit its column."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.errors import InputError, Problem
 from sdg_prefect.rows import ROW_ID
+from sdg_prefect.spill import Spill, spilled
 from sdg_prefect.store.columns import Unlike, conformed, joined_type, plain_table, plain_type
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 ONE_TYPE = "Give the column one type."
 _SIMPLE = {"string": "text", "int64": "a number", "bool": "true or false"}
 """Types that Arrow finds only where every value is of that kind."""
+_PART_ROWS = 10_000
 _MISSING = ("NaTType", "NAType")
 """How pandas says that a value is not there."""
 
@@ -46,13 +48,20 @@ class Rows:
 
 @dataclass(slots=True)
 class Gatherer:
-    """Collects parts of one input and gives each column one type."""
+    """Collects parts of one input and gives each column one type. Parts that are many wait in a file, not in memory."""
 
+    folder: str | None = None
+    """Where that file lies; see ``Spill``."""
     count: int = 0
     """Rows so far."""
-    _parts: list[tuple[pa.Table, str]] = field(default_factory=list)
+    _files: list[str] = field(default_factory=list)
+    """What each part was read from."""
     _types: dict[str, pa.DataType] = field(default_factory=dict)
     _kinds: dict[str, str] = field(default_factory=dict)
+    _parts: Spill = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._parts = Spill(self.folder)
 
     def add_rows(self, rows: Rows) -> None:
         """Add rows whose keys may differ.
@@ -68,10 +77,9 @@ class Gatherer:
                 index = next(index for index, row in enumerate(rows.values) if name in row)
                 raise rows.problem(index, f"column {name!r} has no name." if name == "" else f"column {name!r} is not text.")
         arrays = {name: self._column(name, [row.get(name) for row in rows.values], rows) for name in names}
-        self._widen(rows.file, arrays.items())
-        if arrays:
-            self._parts.append((pa.table(arrays), rows.file))
-        self.count += len(rows.values)
+        self._widen(rows.file, ((name, array.type) for name, array in arrays.items()))
+        # Rows without any value are rows too.
+        self._add(pa.table(arrays or {ROW_ID: pa.nulls(len(rows.values))}), rows.file)
 
     def add_table(self, table: pa.Table, file: str) -> None:
         """Add rows that have types.
@@ -84,34 +92,46 @@ class Gatherer:
             if not isinstance(name, str) or not name or names.count(name) > 1:
                 what = f"column '{name}' is there twice." if name else "a column has no name."
                 raise InputError([Problem(what, "Give each column a name of its own.", file)])
-        plain = plain_table(table.drop_columns([ROW_ID]) if ROW_ID in names else table)
-        self._widen(file, zip(plain.column_names, plain.columns, strict=True))
-        self._parts.append((plain, file))
-        self.count += table.num_rows
+        own = table.drop_columns([ROW_ID]) if ROW_ID in names else table
+        self._widen(file, ((field.name, plain_type(field.type)) for field in own.schema))
+        for start in range(0, own.num_rows, _PART_ROWS):
+            self._add(plain_table(own.slice(start, _PART_ROWS)), file)
+
+    def _add(self, part: pa.Table, file: str) -> None:
+        self._parts.add(part)
+        self._files.append(file)
+        self.count += part.num_rows
 
     def table(self) -> pa.Table:
-        """Return all rows as one table.
+        """Return all rows as one table, mapped from a file where they are many. Nothing can be added afterwards.
 
         Raises:
             InputError: A column mixes decimals with whole numbers that no decimal holds exactly.
         """
         import pyarrow as pa
 
-        parts = []
-        for part, file in self._parts:
+        schema = pa.schema(list(self._types.items()))
+        parts = self._parts.tables()
+        if any(part.schema != schema for part in parts):
+            parts = spilled(self._conformed(parts, schema), self.folder)
+        return pa.concat_tables(parts) if parts else schema.empty_table()
+
+    def _conformed(self, parts: Sequence[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+        import pyarrow as pa
+
+        for part, file in zip(parts, self._files, strict=True):
             try:
-                parts.append(conformed(part, pa.schema(list(self._types.items()))))
+                yield conformed(part, schema)
             except pa.ArrowInvalid as error:
                 raise InputError([Problem(f"the types of its columns do not join: {_reason(error)}.", ONE_TYPE, file)]) from error
-        return pa.concat_tables(parts)
 
-    def _widen(self, file: str, columns: Iterable[tuple[str, pa.Array | pa.ChunkedArray]]) -> None:
-        for name, column in columns:
+    def _widen(self, file: str, columns: Iterable[tuple[str, pa.DataType]]) -> None:
+        for name, kind in columns:
             before = self._types.get(name)
             try:
-                self._types[name] = plain_type(column.type) if before is None else joined_type(before, column.type)
+                self._types[name] = plain_type(kind) if before is None else joined_type(before, kind)
             except Unlike as error:
-                message = f"column '{name}' is of type {column.type} here but {before} before."
+                message = f"column '{name}' is of type {kind} here but {before} before."
                 raise InputError([Problem(message, ONE_TYPE, file)]) from error
 
     def _column(self, name: str, values: list[Any], rows: Rows) -> pa.Array:

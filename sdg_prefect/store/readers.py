@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _PART_ROWS = 10_000
 """Rows that are Python values at one time."""
+_BUFFER_BYTES = 1 << 20
+"""Bytes of each column of a Parquet file that are read at one time."""
 _OBJECT = 'Write one JSON object on each line, such as {"question": "Why?"}.'
 
 
@@ -123,7 +125,9 @@ def _read_parquet(found: Found) -> Iterator[pa.Table]:
     import pyarrow.parquet as pq
 
     with found.open() as stream:
-        file = pq.ParquetFile(stream)
+        # Requests to S3 have to be few and large; from a disk a row group, which may be the whole file, comes bit by bit.
+        by_group = not isinstance(found.disk, LocalDisk)
+        file = pq.ParquetFile(stream, pre_buffer=by_group, buffer_size=0 if by_group else _BUFFER_BYTES)
         for batch in file.iter_batches(batch_size=_PART_ROWS):
             yield pa.Table.from_batches([batch])
 

@@ -238,11 +238,16 @@ class Root:
         """Return a fresh local folder on the store's own disk, so that moving out of it is a rename."""
         import tempfile
 
-        if self.is_remote:
+        base = self.spill_folder
+        if base is None:
             return Path(tempfile.mkdtemp(prefix="sdg-"))
-        base = Path(self.path("tmp"))
-        base.mkdir(parents=True, exist_ok=True)
+        Path(base).mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(dir=base))
+
+    @property
+    def spill_folder(self) -> str | None:
+        """Where files lie that are nobody else's: on the store's own disk; None, for the system's own folder, if it is remote."""
+        return None if self.is_remote else self.path("tmp")
 
 
 def s3_code(error: OSError) -> str:

@@ -1,14 +1,16 @@
-"""Reading seeds: from files, S3, the Hugging Face Hub or memory, into one Arrow table with row ids."""
+"""Reading seeds: from files, S3, the Hugging Face Hub or memory, part by part, into one Arrow table with row ids."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.errors import InputError, Problem
-from sdg_prefect.rows import ROW_ID, seed_ids, set_column, with_ids
-from sdg_prefect.store.delimited import delimited_rows, read_header, typed
+from sdg_prefect.rows import ROW_ID, with_ids
+from sdg_prefect.seed_ids import SeedIds
+from sdg_prefect.spill import spilled
+from sdg_prefect.store.columns import conformed
+from sdg_prefect.store.delimited import delimited_rows, read_header, typed_schema
 from sdg_prefect.store.formats import Format
 from sdg_prefect.store.gathering import Gatherer, Rows
 from sdg_prefect.store.hub import PREFIX, HubName, hub_columns, read_hub
@@ -46,17 +48,19 @@ def peek_columns(source: str) -> tuple[str, ...]:
     return columns
 
 
-def read_seeds(source: str, limit: int | None = None) -> pa.Table:
-    """Read seeds into a table with the row ids first.
+def read_seeds(source: str, limit: int | None = None, folder: str | None = None) -> pa.Table:
+    """Read seeds into a table with the row ids first. Where they are many, it is mapped from a file.
 
     Args:
         source: A file, a folder or pattern of files of one kind, or an Arrow folder, each also on ``s3://``; or ``hf:name``.
         limit: Rows to read at most.
+        folder: Where that file lies; see ``Spill``.
 
     Raises:
         InputError: There is nothing, nothing in it, or it cannot be read; every broken line is told.
+        StoreError: The file cannot be written.
     """
-    gatherer = Gatherer()
+    gatherer = Gatherer(folder)
     with reading(source):
         found = _found(source)
     if isinstance(found, HubName):
@@ -72,13 +76,16 @@ def read_seeds(source: str, limit: int | None = None) -> pa.Table:
     return _seeds(gatherer, source, as_text=found[0].format.is_delimited)
 
 
-def seeds_of(rows: Dataset | Iterable[dict[str, Any]] | pd.DataFrame | pa.Table, limit: int | None = None) -> pa.Table:
-    """Take seeds from memory into a table with the row ids first.
+def seeds_of(
+    rows: Dataset | Iterable[dict[str, Any]] | pd.DataFrame | pa.Table, limit: int | None = None, folder: str | None = None
+) -> pa.Table:
+    """Take seeds from memory into a table with the row ids first; see ``read_seeds``.
 
     Raises:
         InputError: There are no rows, or a column has values of several kinds.
+        StoreError: The file cannot be written.
     """
-    gatherer = Gatherer()
+    gatherer = Gatherer(folder)
     for part in parts_in_memory(rows, limit):
         _add(gatherer, part, "")
     return _seeds(gatherer, "")
@@ -100,33 +107,43 @@ def _add(gatherer: Gatherer, part: Rows | pa.Table, file: str) -> None:
 
 def _seeds(gatherer: Gatherer, source: str, as_text: bool = False) -> pa.Table:
     """Finish the rows: numbers of delimited files, ids."""
+    import pyarrow as pa
+
     if not gatherer.count:
         raise _empty(source)
     with reading(source):
         table = gatherer.table()
     if not table.num_columns:
         raise InputError([Problem("has no columns." if source else "the seeds have no columns.", file=source)])
-    if as_text:
-        for name in table.column_names:
-            table = set_column(table, name, typed(table.column(name)))
-    seen: Counter[str] = Counter()
-    ids: list[str] = []
+    if as_text and (schema := typed_schema(table)) != table.schema:
+        table = pa.concat_tables(spilled((conformed(part, schema) for part in _parts(table)), gatherer.folder))
+    ids, lengths = SeedIds(), []
+    for part in _parts(table):
+        rows = part.to_pylist()
+        ids.add(rows if _says_itself(part) else map(_content, rows))
+        lengths.append(part.num_rows)
+    columns = spilled((pa.table({ROW_ID: column}) for column in ids.columns(lengths)), gatherer.folder)
+    return with_ids(table, pa.concat_tables(columns).column(ROW_ID))
+
+
+def _parts(table: pa.Table) -> Iterator[pa.Table]:
+    """Yield a table in parts of one piece of memory each."""
+    import pyarrow as pa
+
     for batch in table.to_batches(max_chunksize=_PART_ROWS):
-        rows = batch.to_pylist()
-        ids += seed_ids(rows if _says_itself(batch) else map(_content, rows), seen)
-    return with_ids(table, ids)
+        yield pa.Table.from_batches([batch])
 
 
 def _empty(source: str) -> InputError:
     return InputError([Problem("has no rows." if source else "the seeds have no rows.", file=source)])
 
 
-def _says_itself(batch: pa.RecordBatch) -> bool:
+def _says_itself(part: pa.Table) -> bool:
     """True if nothing in some rows is null, nested or a fraction."""
     import pyarrow as pa
 
     is_plain = (pa.types.is_string, pa.types.is_integer, pa.types.is_boolean)
-    return all(not column.null_count and any(is_it(column.type) for is_it in is_plain) for column in batch.columns)
+    return all(not column.null_count and any(is_it(column.type) for is_it in is_plain) for column in part.columns)
 
 
 def _content(value: Any) -> Any:

@@ -11,7 +11,8 @@ from sdg_prefect.accounting import Accounted, account
 from sdg_prefect.blocks import Block
 from sdg_prefect.counts import Counts
 from sdg_prefect.models.completion import Request
-from sdg_prefect.rows import ROW_ID, concat, ids_of, seed_ids, to_dataset, to_table, with_ids, without_ids
+from sdg_prefect.rows import ROW_ID, concat, ids_of, to_dataset, to_table, with_ids, without_ids
+from sdg_prefect.seed_ids import seed_ids
 from sdg_prefect.testing.context import Rejected, ScriptedContext
 from sdg_prefect.testing.script import Replies, Script, prompt_of
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,13 +19,13 @@ from sdg_prefect.rows import (
     concat,
     fingerprint,
     ids_of,
-    seed_ids,
     set_column,
     to_dataset,
     to_table,
     with_ids,
     without_ids,
 )
+from sdg_prefect.seed_ids import SeedIds, seed_ids
 
 few = settings(max_examples=60)
 
@@ -62,8 +61,11 @@ def test_appending_seeds_keeps_the_ids_of_those_before(rows: list[dict[str, Any]
 @few
 @given(seeds, st.integers(0, 8))
 def test_seeds_read_in_parts_get_the_ids_of_seeds_read_at_once(rows: list[dict[str, Any]], cut: int) -> None:
-    seen: Counter[str] = Counter()
-    assert seed_ids(rows[:cut], seen) + seed_ids(rows[cut:], seen) == seed_ids(rows)
+    ids = SeedIds()
+    ids.add(rows[:cut])
+    ids.add(rows[cut:])
+    columns = ids.columns([len(rows[:cut]), len(rows[cut:])])
+    assert [row_id for column in columns for row_id in column.to_pylist()] == seed_ids(rows)
 
 
 def test_the_order_of_columns_is_not_in_a_seeds_id() -> None:
