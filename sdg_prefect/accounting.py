@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sdg_prefect.counts import Counts
 from sdg_prefect.errors import ConservationError
-from sdg_prefect.rows import ROW_ID, child_id, child_ids, ids_of, with_ids
+from sdg_prefect.rows import ROW_ID, child_id, child_ids, with_ids
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_PART_ROWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +22,13 @@ class Accounted:
     """The output of a block with its row ids, and what became of the input rows."""
 
     parts: tuple[pa.Table, ...]
-    parents: tuple[str, ...]
+    parents: pa.ChunkedArray
     """For each output row the id of the input row that it is made of."""
     counts: Counts
 
 
 def account(
-    before: list[str],
+    before: pa.ChunkedArray,
     parts: Sequence[pa.Table],
     rejected: Collection[str],
     *,
@@ -51,13 +53,19 @@ def account(
     Raises:
         ConservationError: The block lost or invented rows.
     """
+    import pyarrow as pa
+
     carried = _carried(parts)
     is_in_place = carried is not None and _are_in_place(parts)
-    if is_in_place and carried == before and not (rejected or makes_rows):
-        # The same rows, as most transforms give them.
-        return Accounted(tuple(parts), tuple(before), Counts(rows_in=len(before), rows_out=len(before), gave_rows=len(before)))
-    parents = _parents(before, parts, name, log) if carried is None else carried
-    known, refused = set(before), set(rejected)
+    if carried is not None and is_in_place and not (rejected or makes_rows) and _are_among(carried, before):
+        left_out = len(before) - len(carried)
+        if not left_out or leaves_out != "nothing":
+            # The same rows, or some of them, as most transforms and filters give them.
+            counts = Counts(rows_in=len(before), rows_out=len(carried), gave_rows=len(carried))
+            return Accounted(tuple(parts), carried, counts + _left_out(leaves_out, left_out))
+    given = before.to_pylist()
+    parents = _parents(given, parts, name, log) if carried is None else carried.to_pylist()
+    known, refused = set(given), set(rejected)
     gave = set(parents) & known
     missing = known - gave - refused
     if strangers := set(parents) - known:
@@ -74,14 +82,13 @@ def account(
         rows_in=len(before),
         rows_out=len(parents),
         gave_rows=len(gave),
-        filtered=len(missing) if leaves_out == "filtered" else 0,
-        deduplicated=len(missing) if leaves_out == "deduplicated" else 0,
         rejected=len(refused),
-    )
+    ) + _left_out(leaves_out, len(missing))
     if not counts.is_conserved:
         raise ConservationError(f"block '{name}' breaks the law of rows: {counts.model_dump()}.")
     ids = _own_ids(parents, type_name, makes_rows)
-    return Accounted(tuple(parts) if is_in_place and ids is carried else _identified(parts, ids), tuple(parents), counts)
+    in_place = tuple(parts) if is_in_place and ids is parents else _identified(parts, ids)
+    return Accounted(in_place, pa.chunked_array([parents], pa.string()), counts)
 
 
 def check_chain(name: str, given: int, counts: Counts, made: int) -> None:
@@ -105,12 +112,28 @@ def check_chain(name: str, given: int, counts: Counts, made: int) -> None:
         )
 
 
-def _carried(parts: Sequence[pa.Table]) -> list[str] | None:
+def _left_out(leaves_out: Literal["nothing", "filtered", "deduplicated"], rows: int) -> Counts:
+    return Counts() if leaves_out == "nothing" else Counts(**{leaves_out: rows})
+
+
+def _carried(parts: Sequence[pa.Table]) -> pa.ChunkedArray | None:
     """Return the ids that the output rows carry; None where some carry none."""
-    if any(ROW_ID not in part.column_names for part in parts):
+    import pyarrow as pa
+
+    if any(ROW_ID not in part.column_names or part.column(ROW_ID).null_count for part in parts):
         return None
-    found = [row_id for part in parts for row_id in ids_of(part)]
-    return None if None in found else found
+    return pa.chunked_array([chunk for part in parts for chunk in part.column(ROW_ID).cast(pa.string()).chunks], pa.string())
+
+
+def _are_among(carried: pa.ChunkedArray, before: pa.ChunkedArray) -> bool:
+    """True if ids are those of input rows, each of another one, in their order; as many as there are, none is held."""
+    rest = _each(before)
+    return carried.equals(before) or all(row_id in rest for row_id in _each(carried))
+
+
+def _each(ids: pa.ChunkedArray) -> Iterator[str]:
+    for start in range(0, len(ids), _PART_ROWS):
+        yield from ids.slice(start, _PART_ROWS).to_pylist()
 
 
 def _are_in_place(parts: Sequence[pa.Table]) -> bool:

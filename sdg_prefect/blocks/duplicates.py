@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -10,13 +9,16 @@ from pydantic import Field
 
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.blocks.registry import block
-from sdg_prefect.frozen import canonical
-from sdg_prefect.rows import to_dataset, to_table
+from sdg_prefect.repeats import digests_of, equal_before
+from sdg_prefect.rows import to_table
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from sdg_prefect.blocks.context import Context
+
+_PART_ROWS = 10_000
+_DIGEST_BYTES = 16
 
 
 @block("DropDuplicates")
@@ -34,20 +36,12 @@ class DropDuplicates(Block):
 
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Keep the first of each; lists and mappings compare by content, null equals null and NaN equals NaN."""
-        import pyarrow as pa
-
-        table = to_table(rows)
-        seen: set[Any] = set()
-        kept = []
-        lists = [[_hashable(value) for value in table.column(name).to_pylist()] for name in self.columns]
-        for row, values in enumerate(zip(*lists, strict=True)):
-            if values not in seen:
-                seen.add(values)
-                kept.append(row)
-        return to_dataset(table.take(pa.array(kept, pa.int64())))
+        digests = bytearray()
+        for batch in to_table(rows).select(self.columns).to_batches(max_chunksize=_PART_ROWS):
+            digests += digests_of(map(_compared, batch.to_pylist()), _DIGEST_BYTES)
+        return rows.select((equal_before(digests, _DIGEST_BYTES) == 0).nonzero()[0])
 
 
-def _hashable(value: Any) -> Any:
-    if isinstance(value, (list, dict)):
-        return canonical(value)
-    return "NaN" if isinstance(value, float) and math.isnan(value) else value
+def _compared(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row in which values that are equal are written alike: 0.0 and -0.0 are."""
+    return {name: value + 0.0 if isinstance(value, float) else value for name, value in row.items()}

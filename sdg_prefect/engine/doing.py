@@ -15,7 +15,7 @@ from sdg_prefect.blocks.context import Context
 from sdg_prefect.counts import Counts
 from sdg_prefect.errors import BlockError, SdgError
 from sdg_prefect.plan.plan import Step
-from sdg_prefect.rows import ROW_ID, ids_of, to_dataset, to_table
+from sdg_prefect.rows import ROW_ID, to_dataset, to_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,13 +52,14 @@ def row_random(step: Step, row_id: str) -> random.Random:
     return random.Random(int.from_bytes(seed, "big"))
 
 
-def do(step: Step, table: pa.Table, context: CountingContext) -> tuple[list[pa.Table], Counts]:
+def do(step: Step, table: pa.Table, context: CountingContext, spill_folder: str | None = None) -> tuple[list[pa.Table], Counts]:
     """Run a step on rows.
 
     Args:
         step: The block and what is done after it.
         table: The rows, with their ids.
         context: The block's context on these rows.
+        spill_folder: Where rows go that are too many for memory; see ``Spill``.
 
     Returns:
         The parts of its output, with the ids of their rows, and the counts of rows and calls.
@@ -67,16 +68,16 @@ def do(step: Step, table: pa.Table, context: CountingContext) -> tuple[list[pa.T
         ConservationError: The block lost rows.
         BlockError: The block failed.
     """
-    parts, counts = _account(step, table, _run_block(step, table, context), context)
+    parts, counts = _account(step, table, _run_block(step, table, context, spill_folder), context)
     return [_chosen_columns(step, part) for part in parts], counts
 
 
-def _run_block(step: Step, table: pa.Table, context: CountingContext) -> list[pa.Table]:
+def _run_block(step: Step, table: pa.Table, context: CountingContext, spill_folder: str | None) -> list[pa.Table]:
     if not table.num_rows:
         return [_without_rows(step, table)]
     try:
         made = step.block.run(to_dataset(table), context)
-        return [to_table(part) for part in (made if isinstance(made, list) else [made])]
+        return [to_table(part, spill_folder) for part in (made if isinstance(made, list) else [made])]
     except SdgError:
         raise
     except Exception as error:
@@ -104,7 +105,7 @@ def _place_in_own_code(error: Exception) -> str:
 def _account(step: Step, table: pa.Table, parts: list[pa.Table], context: CountingContext) -> tuple[list[pa.Table], Counts]:
     """Give the output rows their ids, and say what became of every input row and of every call."""
     accounted = account(
-        ids_of(table),
+        table.column(ROW_ID),
         parts,
         [reject.row_id for reject in context.rejects.values()],
         name=step.name,

@@ -36,10 +36,10 @@ def work(
     started = time.perf_counter()
     table = concat(read_shards(live.root, refs))
     context.begin(table, is_last_attempt=is_last_attempt)
-    parts, counts = do(step, table, context)
+    parts, counts = do(step, table, context, live.root.spill_folder)
     if live.retry_rejects and context.retry():
         context.begin(table, is_last_attempt=is_last_attempt)
-        parts, counts = do(step, table, context)
+        parts, counts = do(step, table, context, live.root.spill_folder)
     if step.scope == "all":
         parts = [part.slice(*piece) for part in parts for piece in cut(part.num_rows, live.sizes.of(part.num_rows))]
     rejects = [context.rejects[row] for row in sorted(context.rejects)]

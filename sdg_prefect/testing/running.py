@@ -102,7 +102,7 @@ def run_block(block: Block, rows: Rows, replies: Script = (), *, shard_size: int
 
 def _parents(accounted: Accounted) -> list[tuple[str, ...]]:
     """Return the ids of the parents, by part."""
-    parents = iter(accounted.parents)
+    parents = iter(accounted.parents.to_pylist())
     return [tuple(islice(parents, part.num_rows)) for part in accounted.parts]
 
 
@@ -121,7 +121,7 @@ def with_row_ids(rows: Rows) -> pa.Table:
 def _run_shard(block: Block, table: pa.Table, context: ScriptedContext) -> Accounted:
     made = block.run(to_dataset(table), context)
     return account(
-        ids_of(table),
+        table.column(ROW_ID),
         [to_table(part) for part in (made if isinstance(made, list) else [made])],
         [reject.row_id for reject in context.rejects.values()],
         name=block.block_name,
