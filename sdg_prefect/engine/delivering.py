@@ -1,34 +1,18 @@
-"""The two ends of a run: its seeds go into the store, its rows go where the user wants them."""
+"""The end of a run: its rows go where the user wants them."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
-from sdg_prefect.engine.shard import Shard, seed_shards
-from sdg_prefect.plan.sharding import cut
-from sdg_prefect.rows import fingerprint, with_rows
-from sdg_prefect.store.checkpoints import keep_seeds
+from sdg_prefect.engine.shard import Shard
+from sdg_prefect.rows import with_rows
 from sdg_prefect.store.output import unified_schema, write_output
 from sdg_prefect.store.root import Root
 from sdg_prefect.store.shards import read_shards
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-def seeds_folder(seeds: pa.Table, size: int) -> str:
-    """Return where in the store seeds are, cut into shards of a size."""
-    return f"inputs/{fingerprint(seeds)}-{size}"
-
-
-def store_seeds(root: Root, folder: str, seeds: pa.Table, size: int, run_id: str) -> list[Shard]:
-    """Put seeds into the store, unless they are there, and return their shards."""
-    parts = [seeds.slice(start, length) for start, length in cut(seeds.num_rows, size)]
-    kept = keep_seeds(root, folder, parts, run_id)
-    return seed_shards(kept, partial(asyncio.to_thread, keep_seeds, root, folder, parts, run_id, is_suspect=True))
 
 
 def deliver(

@@ -81,8 +81,8 @@ async def run_flow_file(
     )
     run_id = new_run_id()
     prepared = await asyncio.to_thread(prepare, options, run_id if fresh else "")
-    seeds = await asyncio.to_thread(read_seeds_of, options, prepared.spec)
-    this = make_run(prepared.plan, options, seeds, run_id, Silent(), PREFECT_UI_URL.value() or "")
+    this = make_run(prepared.plan, options, await asyncio.to_thread(read_seeds_of, options, prepared.spec), run_id, Silent())
+    this.ui_url = PREFECT_UI_URL.value() or ""
     report = await this.execute()
     if not allowed(report, prepared.plan, options):
         raise SdgError(

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from sdg_prefect.engine.artifacts import show_plan, show_report, show_rows
 from sdg_prefect.engine.budgeting import open_spending, why_stopped
 from sdg_prefect.engine.cancelling import cancellable
-from sdg_prefect.engine.delivering import deliver, seeds_folder, store_seeds
+from sdg_prefect.engine.delivering import deliver
 from sdg_prefect.engine.flows import as_flow, run_logger
 from sdg_prefect.engine.live import Live
 from sdg_prefect.engine.opening import open_live
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.present import present
 from sdg_prefect.engine.results import StoreResults
+from sdg_prefect.engine.seeding import Seeds
 from sdg_prefect.engine.shard import Shard
 from sdg_prefect.engine.stopping import BY_BUDGET, Phase, Stop
 from sdg_prefect.engine.walking import Walk
@@ -44,7 +45,7 @@ class Run:
 
     plan: Plan
     options: RunOptions
-    seeds: pa.Table
+    seeds: Seeds
     run_id: str
     observer: Observer
     ui_url: str = ""
@@ -114,14 +115,14 @@ class Run:
     @property
     def _shown(self) -> dict[str, str]:
         """What the UI shows as the parameters of the run."""
-        seeds = self.options.input if isinstance(self.options.input, str) else f"{self.seeds.num_rows} rows in memory"
+        seeds = self.options.input if isinstance(self.options.input, str) else f"{self.seeds.rows} rows in memory"
         return {"flow": self.plan.file, "input": seeds, "output": self.options.output or "", "storage": self.root.uri}
 
     async def _body(self, live: Live) -> RunReport:
         log = run_logger()
         await show_plan(self.plan)
         storage = StoreResults(root=self.root.uri).for_run(self.run_id, retry_rejects=self.options.retry_rejects)
-        rows = self.seeds.num_rows
+        rows = self.seeds.rows
         walk = Walk(self.plan.name, live, storage, self.tallies, live.sizes.at_once(rows), flow_run_ids=self.flow_run_ids)
         self.observer.begin(self.plan.name, self.plan.labels(), rows)
         log.info("%s: %s rows in shards of %s, store %s", self.plan.name, rows, live.sizes.of(rows), self.root.uri)
@@ -142,7 +143,7 @@ class Run:
                 raise await self._out_of_budget() from None
             raise
         log.info("%s", headline(report))
-        await show_rows(self.plan.name, self.tables[0] if self.tables else self.seeds.slice(0, 0))
+        await show_rows(self.plan.name, self.tables[0])
         await show_report(report)
         return report
 
@@ -160,7 +161,7 @@ class Run:
         """What a run that its budget stopped says; empty for any other."""
         if self.spending is None or self.stop.status != BY_BUDGET:
             return ""
-        return why_stopped(self.spending, self.seeds.num_rows, self.tallies.values())
+        return why_stopped(self.spending, self.seeds.rows, self.tallies.values())
 
     async def _work(self, walk: Walk) -> RunReport:
         """Take the seeds through all pipelines, and write the output and the report.
@@ -205,11 +206,10 @@ class Run:
 
     def _seed_shards(self, live: Live) -> list[Shard]:
         """Say what the run uses, and put its seeds into the store."""
-        size = live.sizes.of(self.seeds.num_rows)
-        folder = seeds_folder(self.seeds, size)
-        self.uses = self.plan.uses() | {"input": folder}
+        size = live.sizes.of(self.seeds.rows)
+        self.uses = self.plan.uses() | {"input": (folder := self.seeds.folder(size))}
         write_uses(self.root, self.run_id, self.uses)
-        return store_seeds(self.root, folder, self.seeds, size, self.run_id)
+        return self.seeds.store(self.root, folder, size, self.run_id)
 
     def _write(self, shards: Sequence[Shard]) -> None:
         self.tables = deliver(self.root, shards, self.plan.output_columns, self.options.output, keep_ids=self.options.keep_ids)
@@ -224,7 +224,7 @@ class Run:
             status=status,
             run_id=self.run_id,
             flow=self.plan.name,
-            rows_in=self.seeds.num_rows,
+            rows_in=self.seeds.rows,
             rows_out=sum(table.num_rows for table in self.tables),
             blocks=list(self.tallies.values()),
             seconds=time.perf_counter() - self.started,

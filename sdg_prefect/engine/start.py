@@ -23,7 +23,7 @@ from sdg_prefect.engine.server import (
     wait_until_ready,
 )
 from sdg_prefect.engine.watching import watched
-from sdg_prefect.errors import Interrupted
+from sdg_prefect.errors import InputError, Interrupted
 from sdg_prefect.report.progress import Observer, Silent
 from sdg_prefect.store.checking import check_storage
 from sdg_prefect.store.root import Root
@@ -65,10 +65,10 @@ def run(options: RunOptions, observer: Observer | None = None, *, is_last: bool 
         server = _begin(watcher)
         if server is not _NO_SERVER:
             os.environ.update(client_environment(server))
-        seeds = read_seeds_of(options, prepared.spec)
+        this = make_run(prepared.plan, options, read_seeds_of(options, prepared.spec), run_id, watcher)
         _warm_up(prepared.plan, Root.chosen(options.storage))
         server = _ready(server, watcher)
-        this = make_run(prepared.plan, options, seeds, run_id, watcher, server.ui_url)
+        this.ui_url = server.ui_url
         try:
             return run_apart(lambda: _run(this, server, heard, is_last=is_last), heard)
         except asyncio.CancelledError:
@@ -77,11 +77,12 @@ def run(options: RunOptions, observer: Observer | None = None, *, is_last: bool 
             raise Interrupted(this.final_report, is_left_behind=True) from None
 
 
-def make_run(plan: Plan, options: RunOptions, seeds: pa.Table, run_id: str, observer: Observer, ui_url: str) -> Run:
-    """Make the execution of a plan on seeds that were read."""
+def make_run(plan: Plan, options: RunOptions, seeds: pa.Table, run_id: str, observer: Observer) -> Run:
+    """Make the execution of a plan on seeds that were read. Nobody else should hold them, for it lets go of them when it can."""
     from sdg_prefect.engine.running import Run
+    from sdg_prefect.engine.seeding import Seeds
 
-    return Run(plan, options, seeds, run_id, observer, ui_url=ui_url, warnings=[str(warning) for warning in plan.warnings])
+    return Run(plan, options, Seeds(seeds, options), run_id, observer, warnings=[str(warning) for warning in plan.warnings])
 
 
 _NO_SERVER = Server("", "", is_managed=False)
@@ -119,13 +120,9 @@ def read_seeds_of(options: RunOptions, spec: FlowSpec) -> pa.Table:
     Raises:
         InputError: There are none, fewer than the flow asks for, or they cannot be read.
     """
-    from sdg_prefect.errors import InputError
-    from sdg_prefect.store.seeds import read_seeds, seeds_of
+    from sdg_prefect.engine.seeding import read_input
 
-    if options.input is None:
-        raise InputError("there are no seeds.", "Name them with --input FILE.")
-    read = read_seeds if isinstance(options.input, str) else seeds_of
-    seeds = read(options.input, options.limit, Root.chosen(options.storage).spill_folder)
+    seeds = read_input(options)
     least = spec.inputs.min_samples if spec.inputs else 1
     if seeds.num_rows < least and options.limit is None:
         raise InputError(f"the seeds have {seeds.num_rows} rows; the flow asks for at least {least}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -212,12 +212,22 @@ def _deserves_another_try(checkpoint: Checkpoint, run_id: str, *, retry_rejects:
     return bool(rejected) and checkpoint.run_id != run_id
 
 
-def keep_seeds(root: Root, folder: str, parts: Sequence[pa.Table], run_id: str, *, is_suspect: bool = False) -> Checkpoint:
-    """Keep the seeds of a run as shards, with a record like that of a checkpoint, unless they are in the store already."""
+def keep_seeds(
+    root: Root, folder: str, give: Callable[[], Sequence[pa.Table]], run_id: str, *, is_suspect: bool = False
+) -> Checkpoint:
+    """Keep the seeds of a run as shards, with a record like that of a checkpoint, unless they are in the store already.
+
+    Args:
+        root: The store.
+        folder: Where, below the root.
+        give: Returns the seeds, cut into shards, if they are wanted.
+        run_id: The run.
+        is_suspect: True if something was wrong with the data that is there; then all of it is read.
+    """
     found = recall(root, folder, run_id, is_suspect=is_suspect)
     if found is not None:
         return found
-    made = write_checkpoint(root, folder, parts, Counts(), [], run_id, 0.0)
+    made = write_checkpoint(root, folder, give(), Counts(), [], run_id, 0.0)
     result = canonical({"data": made.model_dump()}).decode()
     root.write(sealed(canonical({"result": result})), folder, RECORD)
     return made

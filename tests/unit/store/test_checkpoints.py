@@ -207,11 +207,11 @@ def test_runs_that_finish_the_same_checkpoint_differently_keep_their_own_data(tm
 def test_seeds_are_kept_once_and_again_when_they_are_damaged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = Root.at(tmp_path)
     seeds = [table("one", "two"), table("three")]
-    kept = keep_seeds(root, "inputs/x", seeds, "first")
+    kept = keep_seeds(root, "inputs/x", lambda: seeds, "first")
     assert [read_shard(root, ref).num_rows for ref in kept.parts] == [2, 1]
-    assert keep_seeds(root, "inputs/x", seeds, "second") == kept
+    assert keep_seeds(root, "inputs/x", lambda: seeds, "second") == kept
     flip(tmp_path / kept.folder / "data-00001-of-00002.arrow")
-    assert keep_seeds(root, "inputs/x", seeds, "third").parts == kept.parts
+    assert keep_seeds(root, "inputs/x", lambda: seeds, "third").parts == kept.parts
     assert read_shard(root, kept.parts[1]).num_rows == 1
     assert "data-00001-of-00002.arrow" in caplog.text
     assert "data-00001-of-00002.arrow" in put_aside(root)

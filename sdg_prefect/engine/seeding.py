@@ -1,0 +1,67 @@
+"""The seeds of a run: read before it begins, let go when they are in the store, and read again if they are damaged there."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sdg_prefect.engine.options import RunOptions
+from sdg_prefect.engine.shard import Shard, seed_shards
+from sdg_prefect.errors import InputError, StoreError
+from sdg_prefect.plan.sharding import cut
+from sdg_prefect.rows import fingerprint
+from sdg_prefect.store.checkpoints import keep_seeds
+from sdg_prefect.store.root import Root
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def read_input(options: RunOptions) -> pa.Table:
+    """Read the seeds that the options name.
+
+    Raises:
+        InputError: There are none, or they cannot be read.
+    """
+    from sdg_prefect.store.seeds import read_seeds, seeds_of
+
+    if options.input is None:
+        raise InputError("there are no seeds.", "Name them with --input FILE.")
+    read = read_seeds if isinstance(options.input, str) else seeds_of
+    return read(options.input, options.limit, Root.chosen(options.storage).spill_folder)
+
+
+class Seeds:
+    """The seeds of one run."""
+
+    def __init__(self, table: pa.Table, options: RunOptions) -> None:
+        self.rows: int = table.num_rows
+        self._options = options
+        self._table: pa.Table | None = table
+
+    def folder(self, size: int) -> str:
+        """Return where in the store they are, cut into shards of a size."""
+        return _folder(self._table, size)
+
+    def store(self, root: Root, folder: str, size: int, run_id: str) -> list[Shard]:
+        """Put them into the store, unless they are there, and return their shards. From then on they are only there."""
+        table, self._table = self._table, None
+        kept = keep_seeds(root, folder, lambda: _cut(table, size), run_id)
+
+        def read_again() -> list[pa.Table]:
+            found = read_input(self._options)
+            if _folder(found, size) != folder:
+                message = f"{root.url(folder)} is damaged, and the seeds are not those any more that the run began with."
+                raise StoreError(message, "The same command begins with the seeds as they are now.")
+            return _cut(found, size)
+
+        return seed_shards(kept, partial(asyncio.to_thread, keep_seeds, root, folder, read_again, run_id, is_suspect=True))
+
+
+def _folder(table: pa.Table, size: int) -> str:
+    return f"inputs/{fingerprint(table)}-{size}"
+
+
+def _cut(table: pa.Table, size: int) -> list[pa.Table]:
+    return [table.slice(start, length) for start, length in cut(table.num_rows, size)]
