@@ -13,10 +13,11 @@ from sdg_prefect.engine.history import History
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.outlook import Outlook, StepOutlook
 from sdg_prefect.engine.rehearsal import Unasked, rehearse
+from sdg_prefect.fingerprints import fingerprint
 from sdg_prefect.frozen import digest
 from sdg_prefect.plan.plan import PipelinePlan, Plan, Step
 from sdg_prefect.plan.sharding import Sizes, cut
-from sdg_prefect.rows import concat, fingerprint, in_round
+from sdg_prefect.rows import concat, in_round
 from sdg_prefect.settings import settings
 from sdg_prefect.store.checkpoints import BrokenRecord, Checkpoint, checkpoint_folder, is_usable, read_record
 from sdg_prefect.store.integrity import Damaged

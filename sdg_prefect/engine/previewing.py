@@ -13,10 +13,11 @@ from sdg_prefect.engine.doing import do
 from sdg_prefect.engine.live import Live, ShardContext
 from sdg_prefect.engine.opening import open_live
 from sdg_prefect.engine.options import RunOptions
+from sdg_prefect.fingerprints import fingerprint
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.plan.plan import PipelinePlan, Plan, Step
 from sdg_prefect.report.progress import Silent
-from sdg_prefect.rows import concat, fingerprint, in_round
+from sdg_prefect.rows import concat, in_round
 from sdg_prefect.store.checkpoints import Reject
 from sdg_prefect.store.root import Root
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.shard import Shard, seed_shards
 from sdg_prefect.errors import InputError, StoreError
+from sdg_prefect.fingerprints import fingerprint
 from sdg_prefect.plan.sharding import cut
-from sdg_prefect.rows import fingerprint
 from sdg_prefect.store.checkpoints import keep_seeds
 from sdg_prefect.store.root import Root
 
@@ -42,7 +42,7 @@ class Seeds:
 
     def folder(self, size: int) -> str:
         """Return where in the store they are, cut into shards of a size."""
-        return _folder(self._table, size)
+        return self._folder(self._table, size)
 
     def store(self, root: Root, folder: str, size: int, run_id: str) -> list[Shard]:
         """Put them into the store, unless they are there, and return their shards. From then on they are only there."""
@@ -51,16 +51,15 @@ class Seeds:
 
         def read_again() -> list[pa.Table]:
             found = read_input(self._options)
-            if _folder(found, size) != folder:
+            if self._folder(found, size) != folder:
                 message = f"{root.url(folder)} is damaged, and the seeds are not those any more that the run began with."
                 raise StoreError(message, "The same command begins with the seeds as they are now.")
             return _cut(found, size)
 
         return seed_shards(kept, partial(asyncio.to_thread, keep_seeds, root, folder, read_again, run_id, is_suspect=True))
 
-
-def _folder(table: pa.Table, size: int) -> str:
-    return f"inputs/{fingerprint(table)}-{size}"
+    def _folder(self, table: pa.Table, size: int) -> str:
+        return f"inputs/{fingerprint(table, Root.chosen(self._options.storage).spill_folder)}-{size}"
 
 
 def _cut(table: pa.Table, size: int) -> list[pa.Table]:

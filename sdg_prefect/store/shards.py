@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdg_prefect.errors import StoreError
+from sdg_prefect.fingerprints import fingerprint
 from sdg_prefect.frozen import Frozen, digest
-from sdg_prefect.rows import ROW_ID, concat, fingerprint, in_round
+from sdg_prefect.rows import ROW_ID, concat, in_round
 from sdg_prefect.store.arrow_folder import records
 from sdg_prefect.store.integrity import GONE, Damage, Damaged, FileMark, find_damage, mark_file, set_aside, wrong_with
 from sdg_prefect.store.root import Root

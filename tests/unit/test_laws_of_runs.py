@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdg_prefect.blocks import Block, find_block
-from sdg_prefect.rows import ROW_ID, fingerprint, ids_of, without_ids
+from sdg_prefect.fingerprints import fingerprint
+from sdg_prefect.rows import ROW_ID, ids_of, without_ids
 from sdg_prefect.store.seeds import seeds_of
 from sdg_prefect.testing import BlockResult, run_block
 
@@ -134,7 +135,8 @@ from pathlib import Path
 from sdg_prefect.models.completion import Request
 from sdg_prefect.models.endpoint import resolve_endpoints
 from sdg_prefect.plan.compile import compile_plan
-from sdg_prefect.rows import fingerprint, ids_of
+from sdg_prefect.fingerprints import fingerprint
+from sdg_prefect.rows import ids_of
 from sdg_prefect.spec.reader import read_flow
 from sdg_prefect.spec.tracking import track_columns
 from sdg_prefect.store.seeds import read_seeds

@@ -12,12 +12,12 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sdg_prefect.fingerprints import fingerprint
 from sdg_prefect.rows import (
     ROW_ID,
     child_id,
     child_ids,
     concat,
-    fingerprint,
     ids_of,
     set_column,
     to_dataset,
