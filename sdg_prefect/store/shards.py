@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from sdg_prefect.errors import StoreError
 from sdg_prefect.fingerprints import fingerprint
 from sdg_prefect.frozen import Frozen, digest
 from sdg_prefect.rows import ROW_ID, concat, in_round
+from sdg_prefect.spill import spilled
 from sdg_prefect.store.arrow_folder import records
 from sdg_prefect.store.integrity import GONE, Damage, Damaged, FileMark, find_damage, mark_file, set_aside, wrong_with
 from sdg_prefect.store.root import Root
@@ -129,22 +130,27 @@ def _save(content: bytes, path: Path) -> FileMark:
 
 
 def read_shards(root: Root, refs: Sequence[DatasetRef]) -> list[pa.Table]:
-    """Read the rows of references; see ``read_shard``.
+    """Read the rows of references; see ``read_shard``. Those of a remote store are put into a local file where they are many.
 
     Raises:
         Damaged: With all that is damaged.
         StoreError: The store cannot be read.
     """
-    tables: list[pa.Table] = []
     damages: list[Damage] = []
-    for ref in refs:
-        try:
-            tables.append(read_shard(root, ref))
-        except Damaged as found:
-            damages += found.damages
+    found = _undamaged(root, refs, damages)
+    tables = spilled(found) if root.is_remote else list(found)
     if damages:
         raise Damaged(damages)
     return tables
+
+
+def _undamaged(root: Root, refs: Sequence[DatasetRef], damages: list[Damage]) -> Iterator[pa.Table]:
+    """Yield the rows of the references that can be read, and note what is wrong with the others."""
+    for ref in refs:
+        try:
+            yield read_shard(root, ref)
+        except Damaged as found:
+            damages += found.damages
 
 
 def read_shard(root: Root, ref: DatasetRef) -> pa.Table:

@@ -3,7 +3,9 @@
 Run with ``python tests/benchmarks/bench_transforms.py --rows 10000 100000 1000000``. Each of both reads the same Parquet file in a
 process of its own, filters by a value, copies a column, renames one, joins two into a text, drops rows of equal text, and writes
 a Parquet file. Prints seconds and peak memory, what libraries take that are imported before left out of the seconds, and the ratio
-of ours to plain ``datasets``. Ours also gives rows ids, counts them, and keeps a checkpoint of each block; plain ``datasets`` keeps
+of ours to plain ``datasets``. Memory is told twice: all that was resident, pages of mapped files included, which the kernel takes
+back when it needs them; and what is the process's own (anonymous), with how much that grew since the least rows, for each row more.
+Ours also gives rows ids, counts them, and keeps a checkpoint of each block; plain ``datasets`` keeps
 the files of its cache. Both write the same rows, which is checked.
 """
 
@@ -16,6 +18,7 @@ import random
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,16 @@ FLOW = """\
   block_config: {block_name: join, columns: [topic, document], output_col: prompt, separator: "\\n"}
 - {block_type: DropDuplicates, block_config: {block_name: once, columns: [prompt]}}
 """
+WATCH = """
+import threading, time
+own = [0.0]
+def watch():
+    while True:
+        with open("/proc/self/status") as status:
+            own[0] = max(own[0], *(int(line.split()[1]) / 1024 for line in status if line.startswith("RssAnon")))
+        time.sleep(0.02)
+threading.Thread(target=watch, daemon=True).start()
+"""
 OURS = """
 import resource, sys, time
 import datasets, prefect, pandas
@@ -37,7 +50,7 @@ folder, seeds, output = sys.argv[1:4]
 wait_until_ready(begin())
 started = time.perf_counter()
 outcome = run(RunOptions(flow=f"{folder}/flow.yaml", input=seeds, output=output, storage=f"{folder}/store"))
-print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, outcome.report.seconds)
+print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, own[0], outcome.report.seconds)
 """
 PLAIN = """
 import resource, sys, time
@@ -53,7 +66,7 @@ rows = rows.map(lambda batch: {"prompt": [f"{a}\\n{b}" for a, b in zip(batch["to
 seen = set()
 rows = rows.filter(lambda prompts: [not (p in seen or seen.add(p)) for p in prompts], input_columns="prompt", batched=True)
 rows.to_parquet(output)
-print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 0)
+print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, own[0], 0)
 """
 
 
@@ -73,15 +86,27 @@ def write_seeds(path: Path, rows: int) -> None:
     pq.write_table(pa.table({"text": texts, "topic": topics, "score": scores}), path)
 
 
-def measured(program: str, folder: Path, seeds: Path, output: Path) -> tuple[float, float, float]:
-    """Return seconds, peak MiB, and what the program itself says it took."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a program took."""
+
+    seconds: float
+    peak: float
+    """MiB that were resident."""
+    own: float
+    """MiB of them that were anonymous."""
+    reported: float
+    """Seconds that the program itself says it took."""
+
+
+def measured(program: str, folder: Path, seeds: Path, output: Path) -> Measured:
+    """Run a program and return what it took."""
     folder.mkdir()
     (folder / "flow.yaml").write_text(FLOW)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "HF_DATASETS_OFFLINE": "1"}
-    words = [sys.executable, "-c", program, str(folder), str(seeds), str(output)]
+    words = [sys.executable, "-c", WATCH + program, str(folder), str(seeds), str(output)]
     done = subprocess.run(words, env=environment, check=True, capture_output=True, text=True)
-    seconds, memory, own = map(float, done.stdout.split()[-3:])
-    return seconds, memory, own
+    return Measured(*map(float, done.stdout.split()[-4:]))
 
 
 def same_rows(one: Path, other: Path) -> bool:
@@ -102,12 +127,20 @@ def compare(rows: int, folder: Path) -> dict[str, Any]:
     plain = measured(PLAIN, folder / f"of-plain-{rows}", seeds, outputs["plain"])
     return {
         "rows": rows,
-        "seconds": {"ours": ours[0], "ours, in its report": ours[2], "datasets": plain[0]},
-        "peak_mib": {"ours": ours[1], "datasets": plain[1]},
-        "ratio": ours[0] / plain[0],
-        "ratio_of_memory": ours[1] / plain[1],
+        "seconds": {"ours": ours.seconds, "ours, in its report": ours.reported, "datasets": plain.seconds},
+        "peak_mib": {"ours": ours.peak, "datasets": plain.peak},
+        "own_mib": {"ours": ours.own, "datasets": plain.own},
+        "ratio": ours.seconds / plain.seconds,
+        "ratio_of_memory": ours.peak / plain.peak,
         "same_rows": same_rows(*outputs.values()),
     }
+
+
+def growth(figures: list[dict[str, Any]], name: str) -> list[float]:
+    """Return the bytes of own memory for each row more than the least."""
+    least = figures[0]
+    more = [(one["rows"] - least["rows"], one["own_mib"][name] - least["own_mib"][name]) for one in figures]
+    return [mib * 2**20 / rows if rows else 0.0 for rows, mib in more]
 
 
 def main() -> None:
@@ -117,16 +150,24 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        figures = [compare(rows, Path(name)) for rows in asked.rows]
+        figures = [compare(rows, Path(name)) for rows in sorted(asked.rows)]
+    for one, *grown in zip(figures, growth(figures, "ours"), growth(figures, "datasets"), strict=True):
+        one["own_bytes_per_row_more"] = dict(zip(("ours", "datasets"), grown, strict=True))
     if asked.json:
         print(json.dumps(figures))
         return
-    print(f"{'rows':>10}{'ours s':>9}{'datasets s':>12}{'ratio':>8}{'ours MiB':>10}{'datasets MiB':>14}{'ratio':>8}  same rows")
+    print(f"{'':>10}{'seconds':>24}{'':>8}{'peak MiB':>18}{'':>8}{'own MiB':>18}{'own bytes a row':>18}")
+    print(
+        f"{'rows':>10}{'ours':>12}{'datasets':>12}{'ratio':>8}{'ours':>8}{'datasets':>10}{'ratio':>8}"
+        + f"{'ours':>8}{'datasets':>10}" * 2
+    )
     for one in figures:
-        seconds, memory = one["seconds"], one["peak_mib"]
+        seconds, peak, own, grown = (one[name] for name in ("seconds", "peak_mib", "own_mib", "own_bytes_per_row_more"))
         print(
-            f"{one['rows']:>10,}{seconds['ours']:>9.2f}{seconds['datasets']:>12.2f}{one['ratio']:>8.2f}"
-            f"{memory['ours']:>10,.0f}{memory['datasets']:>14,.0f}{one['ratio_of_memory']:>8.2f}  {one['same_rows']}"
+            f"{one['rows']:>10,}{seconds['ours']:>12.2f}{seconds['datasets']:>12.2f}{one['ratio']:>8.2f}"
+            f"{peak['ours']:>8,.0f}{peak['datasets']:>10,.0f}{one['ratio_of_memory']:>8.2f}"
+            f"{own['ours']:>8,.0f}{own['datasets']:>10,.0f}{grown['ours']:>8,.0f}{grown['datasets']:>10,.0f}"
+            f"{'' if one['same_rows'] else '  other rows came out'}"
         )
 
 
