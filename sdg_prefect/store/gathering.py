@@ -22,6 +22,7 @@ ONE_TYPE = "Give the column one type."
 _SIMPLE = {"string": "text", "int64": "a number", "bool": "true or false"}
 """Types that Arrow finds only where every value is of that kind."""
 _PART_ROWS = 10_000
+"""Rows of a table that are taken at one time."""
 _MISSING = ("NaTType", "NAType")
 """How pandas says that a value is not there."""
 
