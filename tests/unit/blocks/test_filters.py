@@ -119,6 +119,10 @@ def test_the_first_of_equal_rows_stays() -> None:
     assert result.counts.deduplicated == 1
 
 
+def test_zero_equals_minus_zero() -> None:
+    assert unique([0.0, -0.0]).counts.deduplicated == 1
+
+
 @pytest.mark.parametrize("value", [None, NAN, ["a", None], {"x": [1]}, True, "é"])
 def test_equal_values_of_every_kind_are_duplicates(value: Any) -> None:
     assert unique(pa.array([value, value])).counts.deduplicated == 1

@@ -13,7 +13,9 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from sdg_prefect.errors import InputError
+from sdg_prefect.fingerprints import fingerprint
 from sdg_prefect.rows import ROW_ID
+from sdg_prefect.store.output import write_output
 from sdg_prefect.store.seeds import peek_columns, read_seeds, seeds_of
 
 ROWS = [{"question": "Why?", "score": 1, "level": 0.5}, {"question": "Où ça ?", "score": 2, "level": None}]
@@ -120,6 +122,36 @@ def test_nested_values_and_nulls_are_kept(tmp_path: Path) -> None:
         {"messages": messages, "tags": [], "x": None},
         {"messages": None, "tags": ["a"], "x": None},
     ]
+
+
+def test_rows_without_any_value_are_rows_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sdg_prefect.store.readers._PART_ROWS", 2)
+    source = write(tmp_path, "a.jsonl", lines({"n": 1}, {"n": 2}, {}, {}, {"n": 3}))
+    assert rows_of(read_seeds(source)) == [{"n": 1}, {"n": 2}, {"n": None}, {"n": None}, {"n": 3}]
+
+
+def test_rows_without_any_column_are_no_seeds(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no columns"):
+        read_seeds(write(tmp_path, "a.jsonl", lines({}, {})))
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet", "arrow"])
+def test_many_seeds_are_read_into_a_file_as_few_are_into_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    rows = [{"text": f"t{place % 50}" if place % 7 else None, "n": place % 3 + place // 90 / 2} for place in range(99)]
+    table = pa.Table.from_pylist(rows)
+    source = str(tmp_path / ("seeds" if kind == "arrow" else f"seeds.{kind}"))
+    write_output(source, [table], table.schema)
+    few = read_seeds(source)
+    monkeypatch.setattr("sdg_prefect.spill._HELD_BYTES", 0)
+    for module in ("readers", "delimited", "gathering", "seeds"):
+        monkeypatch.setattr(f"sdg_prefect.store.{module}._PART_ROWS", 10)
+    before = pa.total_allocated_bytes()
+    many = read_seeds(source, folder=str(tmp_path / "tmp"))
+    assert pa.total_allocated_bytes() - before < few.nbytes // 4
+    assert many.equals(few)
+    assert fingerprint(many) == fingerprint(few)
 
 
 def test_whole_numbers_beside_decimals_become_decimals(tmp_path: Path) -> None:
