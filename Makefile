@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Python compiles what it imports; compiling everything that is installed would take longer than all else.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+# Where that is forbidden, each of a hundred processes would compile all libraries anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 QUICKSTART := examples/quickstart
 ROWS := out/quickstart.jsonl
