@@ -51,6 +51,8 @@ $(VENV)/.made:
 	  echo "Python 3.11 or later is needed, and '$(PYTHON)' is: $$($(PYTHON) --version 2>&1)." >&2; \
 	  echo "Name another one, such as: make run PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	@# The pip that comes with Python 3.11 takes three times as long to find versions that fit.
+	$(PIP) --upgrade pip
 	@touch $@
 
 $(VENV)/.runtime: $(VENV)/.made pyproject.toml
