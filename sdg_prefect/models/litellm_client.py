@@ -16,6 +16,7 @@ from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import BROKEN_REPLY, CallError, judge, readable, seconds_to_wait, status_of
 from sdg_prefect.models.openai_replies import error_within
 from sdg_prefect.models.pricing import price_of
+from sdg_prefect.models.usage import read_usage
 
 _NO_KEY = "EMPTY"
 """What servers without a key accept; litellm asks for some word."""
@@ -99,15 +100,16 @@ class LitellmClient:
             raise CallError(judge(said.status, f"{said.message} {said.code}"), readable(said.message, self._endpoint.key()))
         if not response.choices:
             raise CallError(BROKEN_REPLY, "the reply is not a completion: it has no choices")
-        usage = getattr(response, "usage", None)
-        tokens_in = int(getattr(usage, "prompt_tokens", 0) or 0)
-        tokens_out = int(getattr(usage, "completion_tokens", 0) or 0)
+        told = getattr(response, "usage", None)
+        usage = read_usage(told.model_dump() if told is not None else None)
         return Completion(
             choices=tuple(_choice(choice) for choice in response.choices),
             model=str(response.model or self._endpoint.model),
-            tokens_in=tokens_in,
-            tokens_out=tokens_out,
-            cost_usd=None if self._price is None else self._price.cost(tokens_in, tokens_out),
+            tokens_in=usage.tokens_in,
+            tokens_out=usage.tokens_out,
+            tokens_cached=usage.tokens_cached,
+            tokens_written=usage.tokens_written,
+            cost_usd=None if self._price is None else self._price.cost(usage),
             seconds=seconds,
         )
 

@@ -19,11 +19,11 @@ from sdg_prefect.models.openai_replies import (
     read_choices,
     read_error,
     read_json,
-    read_usage,
     request_body,
 )
 from sdg_prefect.models.pricing import price_of
 from sdg_prefect.models.providers import name_at_server
+from sdg_prefect.models.usage import read_usage
 
 if TYPE_CHECKING:
     import aiohttp
@@ -80,13 +80,15 @@ class OpenAIClient:
         if (said := error_within(reply)) is not None:
             raise self._failed(said)
         choices = read_choices(reply, is_chat=is_chat)
-        tokens_in, tokens_out = read_usage(reply)
+        usage = read_usage(reply.get("usage"))
         return Completion(
             choices=choices,
             model=str(reply.get("model") or self._endpoint.model),
-            tokens_in=tokens_in,
-            tokens_out=tokens_out,
-            cost_usd=None if self._price is None else self._price.cost(tokens_in, tokens_out),
+            tokens_in=usage.tokens_in,
+            tokens_out=usage.tokens_out,
+            tokens_cached=usage.tokens_cached,
+            tokens_written=usage.tokens_written,
+            cost_usd=None if self._price is None else self._price.cost(usage),
             seconds=seconds,
         )
 
