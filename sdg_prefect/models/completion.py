@@ -27,6 +27,9 @@ class Request:
     """Sampling parameters as the OpenAI protocol names them, such as ``temperature`` or ``n``."""
     sample: int = 0
     """Tells apart several calls for one row with equal prompts."""
+    shared_prefix: int = 0
+    """Characters at the beginning of the messages, whose contents are texts then, that the calls for other rows have too. It is
+    about the price of a call only, and no part of its key."""
 
     def key(self, model: str) -> str:
         """Return the key of the completion: what decides the reply, and the row it is for.

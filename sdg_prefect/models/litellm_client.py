@@ -16,6 +16,7 @@ from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import BROKEN_REPLY, CallError, judge, readable, seconds_to_wait, status_of
 from sdg_prefect.models.openai_replies import error_within
 from sdg_prefect.models.pricing import price_of
+from sdg_prefect.models.prompt_cache import mark_of
 from sdg_prefect.models.usage import read_usage
 
 _NO_KEY = "EMPTY"
@@ -53,6 +54,7 @@ class LitellmClient:
         self._api_base = endpoint.api_base
         self._model = self._named(endpoint.model)
         self._price = price_of(endpoint)
+        self._mark = mark_of(endpoint)
 
     def _named(self, model: str) -> str:
         """Return the name with its provider; a server behind ``api_base`` speaks OpenAI's protocol unless said otherwise."""
@@ -73,9 +75,11 @@ class LitellmClient:
             raise self._translated(error) from error
 
     async def _send(self, request: Request) -> Any:
+        params: Mapping[str, Any] = {**self._endpoint.params, **request.params}
+        if self._mark is not None:
+            request, params = self._mark.put(request, params)
         options: dict[str, Any] = {
-            **self._endpoint.params,
-            **request.params,
+            **params,
             "timeout": self._endpoint.timeout,
             "num_retries": 0,
             "max_retries": 0,

@@ -22,6 +22,7 @@ from sdg_prefect.models.openai_replies import (
     request_body,
 )
 from sdg_prefect.models.pricing import price_of
+from sdg_prefect.models.prompt_cache import mark_of
 from sdg_prefect.models.providers import name_at_server
 from sdg_prefect.models.usage import read_usage
 
@@ -51,6 +52,7 @@ class OpenAIClient:
         self._proxy = proxy_options(base)
         self._key = endpoint.key()
         self._price = price_of(endpoint)
+        self._mark = mark_of(endpoint)
         self._headers = {"Content-Type": "application/json", **key_header(base, self._key)}
         self._session: aiohttp.ClientSession | None = None
 
@@ -68,7 +70,10 @@ class OpenAIClient:
         return {**self._endpoint.params, **request.params}
 
     def _body(self, request: Request) -> bytes:
-        return request_body(self._model, request, self._params(request))
+        params = self._params(request)
+        if self._mark is not None:
+            request, params = self._mark.put(request, params)
+        return request_body(self._model, request, params)
 
     def _completion(self, reply: Any, *, is_chat: bool, seconds: float) -> Completion:
         """Read a reply.
