@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 from sdg_prefect.blocks.templates import find_constants
 
@@ -37,6 +38,19 @@ def _beginning(templates: tuple[str, ...], known: Known) -> str:
         if found.line:
             break
     return "".join(said)
+
+
+def shared_messages(conversations: Sequence[Sequence[Mapping[str, Any]]]) -> int:
+    """Count the characters of the messages with which all conversations begin; 0 where there is one conversation only."""
+    if len(conversations) < 2:
+        return 0
+    shared = 0
+    for first, *others in zip(*conversations, strict=False):
+        content = first.get("content")
+        if not isinstance(content, str) or any(other != first for other in others):
+            break
+        shared += len(content)
+    return shared
 
 
 def unshared_rest(templates: tuple[str, ...], known: Known) -> tuple[int, int, int] | None:

@@ -28,8 +28,8 @@ class Request:
     sample: int = 0
     """Tells apart several calls for one row with equal prompts."""
     shared_prefix: int = 0
-    """Characters at the beginning of the messages, whose contents are texts then, that the calls for other rows have too. It is
-    about the price of a call only, and no part of its key."""
+    """Characters at the beginning of the messages that the calls for other rows have too; as far as it goes, contents are texts.
+    It is about the price of a call only, and no part of its key."""
 
     def key(self, model: str) -> str:
         """Return the key of the completion: what decides the reply, and the row it is for.

@@ -7,7 +7,9 @@ https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html, and ``
 
 OpenAI since GPT-5.6 wants ``prompt_cache_breakpoint`` there, from 1,024 tokens on. Unasked it ends what it caches near the end of
 the prompt, so that prompts with different ends share nothing, and bills writing that at 1.25 times the price; the mode
-``explicit`` keeps it from that: https://developers.openai.com/api/docs/guides/prompt-caching.
+``explicit`` keeps it from that: https://developers.openai.com/api/docs/guides/prompt-caching. It matches more reliably with a
+``prompt_cache_key``, which it reads together with what the prompt begins with, so one is enough for all:
+https://learn.microsoft.com/azure/foundry/openai/how-to/prompt-caching.
 
 OpenAI before that, vLLM, SGLang, DeepSeek and Gemini find by themselves what prompts share. To Gemini a mark would be harm:
 litellm makes a cached content of the whole marked message, the row's part included, whose storage Google bills by the hour:
@@ -17,7 +19,7 @@ https://ai.google.dev/gemini-api/docs/caching.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -56,10 +58,12 @@ class Mark:
             request: What is asked.
             params: Sampling parameters; what ``extra_body`` says already stays.
         """
-        messages = [*(request.messages or ())]
-        beginning = "".join(message["content"] for message in messages)[: request.shared_prefix] if request.shared_prefix else ""
-        end = _end(messages, request.shared_prefix)
-        if end is None or len(beginning.encode("utf-8", "replace")) < self.at_least * _BYTES_A_TOKEN:
+        messages, size, end = [*(request.messages or ())], 0, None
+        for place, text in _beginning(messages, request.shared_prefix):
+            size += len(text.encode("utf-8", "replace"))
+            if messages[place]["role"] in _ROLES:
+                end = place, len(text)
+        if end is None or size < self.at_least * _BYTES_A_TOKEN:
             return request, params
         place, cut = end
         text = messages[place]["content"]
@@ -71,20 +75,20 @@ class Mark:
         return replace(request, messages=messages), params
 
 
-def _end(messages: Sequence[Message], shared: int) -> tuple[int, int] | None:
-    """Return the last message of the beginning that may hold a mark, and how many characters of it belong to the beginning."""
-    end = None
+def _beginning(messages: Sequence[Message], shared: int) -> Iterator[tuple[int, str]]:
+    """Give the place of each message of the beginning, and what of it belongs to the beginning."""
     for place, message in enumerate(messages):
         if shared <= 0:
-            break
-        if message["role"] in _ROLES:
-            end = place, min(shared, len(message["content"]))
+            return
+        yield place, message["content"][:shared]
         shared -= len(message["content"])
-    return end
 
 
 _CACHE_CONTROL = Mark({"cache_control": {"type": "ephemeral"}})
-_BREAKPOINT = Mark({"prompt_cache_breakpoint": {"mode": "explicit"}}, {"prompt_cache_options": {"mode": "explicit"}})
+_BREAKPOINT = Mark(
+    {"prompt_cache_breakpoint": {"mode": "explicit"}},
+    {"prompt_cache_options": {"mode": "explicit"}, "prompt_cache_key": "sdg_prefect"},
+)
 
 
 def mark_of(endpoint: Endpoint) -> Mark | None:

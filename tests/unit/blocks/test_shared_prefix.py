@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sdg_prefect.blocks.chat import LLMMessagesBlock
 from sdg_prefect.blocks.files import FlowFiles
 from sdg_prefect.blocks.llm import LLMBlock
 from sdg_prefect.blocks.prompts import load_prompt
@@ -105,3 +106,19 @@ def test_a_prompt_that_is_cached_as_it_is_gives_no_warning(tmp_path: Path, secti
 
 def test_a_text_that_a_condition_decides_on_is_not_constant() -> None:
     assert find_constants("a {{ b }} c{% if d %}eee{% endif %} f").later == 4
+
+
+def conversations(*columns: list[dict[str, Any]]) -> list[int]:
+    """Return how many characters a chat block takes for shared in each row's messages."""
+    fields = {"block_name": "chat", "model_id": "teacher", "input_col": "messages", "output_col": "a"}
+    rows = [{"messages": messages} for messages in columns]
+    made = run_block(LLMMessagesBlock.model_validate(fields), rows, ["fine"] * len(rows))
+    return [request.shared_prefix for request in made.requests]
+
+
+def test_messages_that_all_rows_of_a_chat_block_begin_with_are_shared() -> None:
+    system, one, two = ({"role": role, "content": said} for role, said in (("system", "Teach."), ("user", "1"), ("user", "2")))
+    assert conversations([system, one], [system, two]) == [6, 6]
+    assert conversations([system, one], [system, one, two]) == [7, 7]
+    assert conversations([one], [two]) == [0, 0]
+    assert conversations([system, one]) == [0]

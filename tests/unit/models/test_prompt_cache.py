@@ -68,7 +68,8 @@ def test_a_provider_that_caches_only_what_is_marked_gets_marks(model: str, field
 def test_newer_models_of_openai_get_marks_of_their_own(model: str, fields: dict[str, Any]) -> None:
     mark = mark_of(Endpoint.model_validate({"model": model, **fields}))
     assert mark is not None
-    assert (mark.on_part, mark.on_request) == (BREAKPOINT, {"prompt_cache_options": {"mode": "explicit"}})
+    assert mark.on_part == BREAKPOINT
+    assert mark.on_request == {"prompt_cache_options": {"mode": "explicit"}, "prompt_cache_key": "sdg_prefect"}
 
 
 @pytest.mark.parametrize(
@@ -171,8 +172,9 @@ def test_litellm_hands_on_marks_to_openai(monkeypatch: pytest.MonkeyPatch) -> No
 def test_what_extra_body_says_about_the_cache_stays() -> None:
     mark = mark_of(Endpoint(model="openai/gpt-5.6"))
     assert mark is not None
-    _, params = mark.put(LONG_ONE, {"extra_body": {"prompt_cache_options": {"mode": "implicit"}, "top_k": 5}})
-    assert params["extra_body"] == {"prompt_cache_options": {"mode": "implicit"}, "top_k": 5}
+    own = {"prompt_cache_options": {"mode": "implicit"}, "prompt_cache_key": "mine", "top_k": 5}
+    _, params = mark.put(LONG_ONE, {"extra_body": own})
+    assert params["extra_body"] == own
 
 
 def told_by_anthropic(request: Request, **fields: Any) -> tuple[dict[str, Any], Completion]:
