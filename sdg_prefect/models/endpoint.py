@@ -88,9 +88,9 @@ class Endpoint(Address):
     """How the model is called. ``openai``: straight, where a server speaks the OpenAI protocol. ``litellm``: any provider, with
     more work for each call. ``auto`` takes the first where there is an ``api_base`` and no other provider in front of ``model``.
     ``pooling``: reward models behind vLLM."""
-    prompt_cache: Literal["auto", "on", "off"] = "auto"
+    prompt_cache: Literal["auto", "always", "never"] = "auto"
     """Whether the beginning that the prompts of all rows share is marked for the provider's cache. ``auto``: where the provider
-    caches only what is marked, as Anthropic does. ``on``: also where nobody can tell, such as behind a gateway of one's own.
+    caches only what is marked, as Anthropic does. ``always``: also where nobody can tell, such as behind a gateway of one's own.
     Marks change the price of a call and no key."""
     mode: Literal["calls", "batch"] = "calls"
     """How requests are sent. ``calls``: one by one, answered at once. ``batch``: gathered and left with the provider, who answers

@@ -48,10 +48,10 @@ def test_replies_are_found_again_whether_prompts_are_marked_or_not(project: Proj
     model.change(record=True)
     unmarked = project.generate(project.documents(6), model.url, storage=project.folder / "elsewhere")
     assert not _marked(model)
-    project.write("models.yaml", f"teacher: {{model: openai/teacher, client: {client}, prompt_cache: 'on'}}\n")
+    project.write("models.yaml", f"teacher: {{model: openai/teacher, client: {client}, prompt_cache: always}}\n")
     assert project.generate(project.documents(6), model.url) == unmarked
     assert _marked(model) == [f"{RULES.strip()}\n\n\n\nDocument:"] * 6
-    project.write("models.yaml", f"teacher: {{model: openai/teacher, client: {client}, prompt_cache: 'off'}}\n")
+    project.write("models.yaml", f"teacher: {{model: openai/teacher, client: {client}, prompt_cache: never}}\n")
     assert project.generate(project.documents(6), model.url) == unmarked
     assert project.report()["llm_calls"] == 0
     assert len(project.generate(project.documents(8), model.url, shard_size=3)) == 8

@@ -89,6 +89,12 @@ def test_the_cost_is_what_litellm_says(model: str) -> None:
     assert price.cost(Usage(4000, 300, 2000, 500)) == pytest.approx(litellm.completion_cost(reply, model=model))
 
 
+def test_what_prompts_cost_is_foreseen_by_the_share_that_was_cached_before() -> None:
+    price = Price.model_validate(PRICE)
+    assert [price.of_prompts(share) for share in (0, 0.5, 1)] == [1000, 550, 100]
+    assert Price(input=1000, output=0).of_prompts(0.5) == 1000
+
+
 def test_in_batches_cached_tokens_cost_half_too() -> None:
     endpoint = Endpoint(model="m", api_base="http://localhost:1/v1", price=Price(input=4, output=8, cached=2), mode="batch")
     assert price_of(endpoint) == Price(input=2, output=4, cached=1)

@@ -28,7 +28,7 @@ LONG_ONE = user(f"{LONG}the row", len(LONG))
 
 def marked(request: Request, at_least: int = 1024) -> list[Any]:
     """Return the contents of the messages of a request, marked for a cache of prefixes of so many tokens."""
-    mark = mark_of(Endpoint(model="m", api_base="http://localhost:1/v1", prompt_cache="on"))
+    mark = mark_of(Endpoint(model="m", api_base="http://localhost:1/v1", prompt_cache="always"))
     assert mark is not None
     made, _ = replace(mark, at_least=at_least).put(request, {})
     return [message["content"] for message in made.messages or ()]
@@ -46,8 +46,8 @@ def marked(request: Request, at_least: int = 1024) -> list[Any]:
         ("bedrock/amazon.nova-pro-v1:0", {}, 1024),
         ("vertex_ai/claude-sonnet-4-5", {}, 1024),
         ("openrouter/anthropic/claude-sonnet-4.5", {}, 1024),
-        ("my-claude", {"api_base": "http://localhost:1/v1", "prompt_cache": "on"}, 1024),
-        ("openai/my-claude", {"api_base": "http://localhost:1/v1", "client": "litellm", "prompt_cache": "on"}, 1024),
+        ("my-claude", {"api_base": "http://localhost:1/v1", "prompt_cache": "always"}, 1024),
+        ("openai/my-claude", {"api_base": "http://localhost:1/v1", "client": "litellm", "prompt_cache": "always"}, 1024),
     ],
 )
 def test_a_provider_that_caches_only_what_is_marked_gets_marks(model: str, fields: dict[str, Any], at_least: int) -> None:
@@ -81,15 +81,15 @@ def test_newer_models_of_openai_get_marks_of_their_own(model: str, fields: dict[
         ("azure/gpt-6", {"api_base": "http://localhost:1"}),
         ("deepseek/deepseek-chat", {}),
         ("gemini/gemini-2.5-pro", {}),
-        ("gemini/gemini-2.5-pro", {"prompt_cache": "on"}),
-        ("vertex_ai/gemini-2.5-pro", {"prompt_cache": "on"}),
+        ("gemini/gemini-2.5-pro", {"prompt_cache": "always"}),
+        ("vertex_ai/gemini-2.5-pro", {"prompt_cache": "always"}),
         ("bedrock/anthropic.claude-v2:1", {}),
         ("claude-behind-a-gateway", {"api_base": "http://localhost:1/v1"}),
         ("anthropic/claude-sonnet-4-5", {"api_base": "http://localhost:1/v1", "client": "openai"}),
-        ("anthropic/claude-sonnet-4-5", {"prompt_cache": "off"}),
-        ("openai/gpt-5.6", {"prompt_cache": "off"}),
+        ("anthropic/claude-sonnet-4-5", {"prompt_cache": "never"}),
+        ("openai/gpt-5.6", {"prompt_cache": "never"}),
         ("simulated/teacher", {}),
-        ("reward", {"api_base": "http://localhost:1/pooling", "client": "pooling", "prompt_cache": "on"}),
+        ("reward", {"api_base": "http://localhost:1/pooling", "client": "pooling", "prompt_cache": "always"}),
     ],
 )
 def test_who_caches_by_itself_or_not_at_all_gets_no_marks(model: str, fields: dict[str, Any]) -> None:
@@ -147,7 +147,7 @@ def sent(client: str, request: Request, reply: dict[str, Any], **fields: Any) ->
 @both_clients[0]
 @both_clients[1]
 def test_over_the_openai_protocol_marks_are_sent_where_they_are_wanted(client: str) -> None:
-    assert sent(client, LONG_ONE, chat(), prompt_cache="on")["messages"] == [{"role": "user", "content": marked(LONG_ONE)[0]}]
+    assert sent(client, LONG_ONE, chat(), prompt_cache="always")["messages"] == [{"role": "user", "content": marked(LONG_ONE)[0]}]
     assert sent(client, LONG_ONE, chat())["messages"] == LONG_ONE.messages
 
 
@@ -211,7 +211,7 @@ def test_anthropic_is_told_that_the_system_message_is_shared() -> None:
 
 @both_clients[1]
 def test_anthropic_is_told_nothing_where_that_is_off() -> None:
-    body, _ = told_by_anthropic(LONG_ONE, prompt_cache="off")
+    body, _ = told_by_anthropic(LONG_ONE, prompt_cache="never")
     assert body["messages"][0]["content"] == [{"type": "text", "text": f"{LONG}the row"}]
 
 
