@@ -32,6 +32,8 @@ from sdg_prefect.models.providers import PROVIDERS, SPEAKS_OPENAI, name_at_serve
 _GPT = re.compile(r"gpt-(\d+)(?:\.(\d+))?")
 _FIRST_GPT_WITH_MARKS = (5, 6)
 _MARKED_MODELS = re.compile(r"claude|amazon\.nova")
+_HANDED_ON_BY = frozenset({"anthropic", "azure_ai", "bedrock", "databricks", "openrouter", "vertex_ai", "vertex_ai_beta"})
+"""Providers to whom litellm hands marks on."""
 _UNMARKED_MODELS = re.compile(r"gemini")
 _USUAL_LEAST = 1024
 _BYTES_A_TOKEN = 3
@@ -99,7 +101,9 @@ def mark_of(endpoint: Endpoint) -> Mark | None:
     speaks_openai = _speaks_openai(endpoint)
     if speaks_openai and _is_openais_own(endpoint) and _version(name) >= _FIRST_GPT_WITH_MARKS:
         return _BREAKPOINT
-    if endpoint.prompt_cache == "auto" and (speaks_openai or not _MARKED_MODELS.search(name)):
+    provider = endpoint.model.partition("/")[0]
+    is_handed_on = provider in _HANDED_ON_BY or provider not in PROVIDERS
+    if endpoint.prompt_cache == "auto" and (speaks_openai or not is_handed_on or not _MARKED_MODELS.search(name)):
         return None
     known = listed(endpoint.model)
     if endpoint.prompt_cache == "auto" and known and not _caches(known):

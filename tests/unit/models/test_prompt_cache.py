@@ -84,6 +84,7 @@ def test_newer_models_of_openai_get_marks_of_their_own(model: str, fields: dict[
         ("gemini/gemini-2.5-pro", {"prompt_cache": "always"}),
         ("vertex_ai/gemini-2.5-pro", {"prompt_cache": "always"}),
         ("bedrock/anthropic.claude-v2:1", {}),
+        ("replicate/anthropic/claude-4-sonnet", {}),
         ("claude-behind-a-gateway", {"api_base": "http://localhost:1/v1"}),
         ("anthropic/claude-sonnet-4-5", {"api_base": "http://localhost:1/v1", "client": "openai"}),
         ("anthropic/claude-sonnet-4-5", {"prompt_cache": "never"}),
