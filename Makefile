@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Python compiles what it imports; compiling everything that is installed would take longer than all else.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+# Where that is forbidden, each of a hundred processes would compile all libraries anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 QUICKSTART := examples/quickstart
 ROWS := out/quickstart.jsonl
@@ -49,6 +51,8 @@ $(VENV)/.made:
 	  echo "Python 3.11 or later is needed, and '$(PYTHON)' is: $$($(PYTHON) --version 2>&1)." >&2; \
 	  echo "Name another one, such as: make run PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	@# The pip that comes with Python 3.11 takes three times as long to find versions that fit.
+	$(PIP) --upgrade pip
 	@touch $@
 
 $(VENV)/.runtime: $(VENV)/.made pyproject.toml

@@ -26,12 +26,21 @@ class Counts(Frozen):
     """Choices in which the parser found nothing, of rows that gave rows all the same."""
     tokens_in: int = 0
     tokens_out: int = 0
+    tokens_cached: int = 0
+    """Those of ``tokens_in`` that providers had in their caches."""
+    tokens_written: int = 0
+    """Those of ``tokens_in`` that providers wrote to their caches, where they say so."""
     cost_usd: float = 0.0
     cost_known: bool = True
     """False where some call had no known price."""
     bought_usd: float = 0.0
     """What all its completions have cost, in whichever run they were bought."""
     bought_known: bool = True
+
+    @property
+    def cached_share(self) -> float:
+        """The share of all prompt tokens that providers had in their caches."""
+        return self.tokens_cached / self.tokens_in if self.tokens_in else 0.0
 
     @property
     def is_conserved(self) -> bool:
@@ -45,5 +54,5 @@ class Counts(Frozen):
 
     def as_replayed(self) -> Counts:
         """Return the counts of a checkpoint that is reused: the same rows, nothing paid."""
-        update = {"llm_calls": 0, "replayed": self.llm_calls + self.replayed, "tokens_in": 0, "tokens_out": 0, "cost_usd": 0.0}
-        return self.model_copy(update=update | {"cost_known": True})
+        nothing = dict.fromkeys(("llm_calls", "tokens_in", "tokens_out", "tokens_cached", "tokens_written", "cost_usd"), 0)
+        return self.model_copy(update={**nothing, "replayed": self.llm_calls + self.replayed, "cost_known": True})

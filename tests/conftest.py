@@ -38,6 +38,14 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(name, None)
 
 
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Before all tests, begin with what takes longest: the server's making of its database."""
+    if config.args_source is config.ArgsSource.TESTPATHS:
+        from sdg_prefect.engine.server import begin_managed
+
+        begin_managed()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let every worker begin with slow tests, so that no long one is left for the end: each gets an equal part of the list."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from sdg_prefect.blocks.base import Block, Columns
 from sdg_prefect.blocks.llm import Expansion, reject_failure
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.sampling import KNOWN, GenKwargs, normal
+from sdg_prefect.blocks.shared_prefix import shared_messages
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.rows import ids_of, to_dataset, to_table
 
@@ -48,7 +50,8 @@ class MessagesBlock(Block):
         return pa.string()
 
     def _ask(self, table: pa.Table, source: str, params: Mapping[str, Any], context: Context) -> tuple[list[Request], list[int]]:
-        requests, places = [], []
+        requests: list[Request] = []
+        places = []
         for place, (row_id, messages) in enumerate(zip(ids_of(table), table.column(source).to_pylist(), strict=True)):
             if reason := _why_not(messages):
                 context.reject(place, "BadMessages", f"column '{source}' {reason}.")
@@ -56,7 +59,8 @@ class MessagesBlock(Block):
             sent = [{key: value for key, value in message.items() if value is not None} for message in messages]
             requests.append(Request(self.model_id, row_id, messages=sent, params=params))
             places.append(place)
-        return requests, places
+        shared = shared_messages([request.messages or () for request in requests])
+        return [replace(request, shared_prefix=shared) for request in requests], places
 
     def _value(self, answer: Completion) -> Any:
         return answer.choices[0].text or "" if answer.choices else ""

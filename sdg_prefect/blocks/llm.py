@@ -196,10 +196,13 @@ class PromptBlock(Block):
             text = prompt.render_text(row)
             raw = text if template == RAW_PROMPT else template.replace("{prompt}", text).strip()
             return Request(self.model_id, row_id, prompt=raw, params=params)
-        messages: list[Mapping[str, Any]] = [*prompt.render(row)]
+        filled = prompt.render(row)
+        shared = prompt.shared_prefix(filled, tuple((name, str(value)) for name, value in self._supplied().items()))
+        messages: list[Mapping[str, Any]] = [*filled]
         if _REASONING_MODEL in (template or self.model_id) and all(message["role"] != "system" for message in messages):
             messages.insert(0, _REASONING_SYSTEM)
-        return Request(self.model_id, row_id, messages=messages, params=params)
+            shared += len(_REASONING_SYSTEM["content"])
+        return Request(self.model_id, row_id, messages=messages, params=params, shared_prefix=shared)
 
     def _expand(self, expansion: Expansion, place: int, answer: Completion, context: Context) -> None:
         unparsed: list[Choice] = []

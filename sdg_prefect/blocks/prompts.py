@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ from pydantic import Field, WithJsonSchema, WrapValidator
 
 from sdg_prefect.blocks.base import Need
 from sdg_prefect.blocks.files import FlowFiles, file_validator, reported
+from sdg_prefect.blocks.shared_prefix import Known, shared_prefix, unshared_rest
 from sdg_prefect.blocks.templates import TemplateProblem, Variables, find_variables, render
 from sdg_prefect.errors import Problem, did_you_mean
 from sdg_prefect.frozen import Frozen
@@ -70,6 +71,15 @@ class Prompt(Frozen):
         filled = ({"role": message.role, "content": render(message.content, row).strip()} for message in self.messages)
         return [message for message in filled if message["content"]]
 
+    def shared_prefix(self, messages: Sequence[Mapping[str, str]], known: Known) -> int:
+        """Count the characters at the beginning of filled messages that every row has; see ``shared_prefix``."""
+        return shared_prefix(messages, self.templates, known)
+
+    @cached_property
+    def templates(self) -> tuple[str, ...]:
+        """The contents of the messages."""
+        return tuple(message.content for message in self.messages)
+
     def render_text(self, row: Mapping[str, Any]) -> str:
         """Fill the prompt with a row, as one text for the completion protocol."""
         return "\n".join(message["content"] for message in self.render(row))
@@ -90,6 +100,7 @@ def load_prompt(files: FlowFiles, name: str) -> Prompt:
         _check_templates(files, prompt)
     if prompt is None or any(not problem.warning for problem in files.problems[before:]):
         raise reported()
+    _check_order(files, prompt)
     return prompt
 
 
@@ -182,6 +193,16 @@ def _check_templates(files: FlowFiles, prompt: Prompt) -> None:
             files.report(
                 Problem(f"{str(problem).rstrip('.')}{'' if str(problem).endswith('?') else '.'}", file=prompt.source, line=line)
             )
+
+
+def _check_order(files: FlowFiles, prompt: Prompt) -> None:
+    """Warn where a long constant text comes after something of the row: no provider can take it from its cache."""
+    if found := unshared_rest(prompt.templates, (("num_samples", ""),)):
+        place, number, characters = found
+        line = _line_of_text(prompt.text, prompt.templates[place].splitlines()[number - 1 : number])
+        said = f"{characters:,} characters that are the same for every row come after something of the row."
+        hint = "Providers bill what all prompts begin with at a tenth to a half, if it comes first."
+        files.report(Problem(said, hint, prompt.source, line, warning=True))
 
 
 def _line_of_key(text: str, key: str) -> int:

@@ -42,6 +42,18 @@ class Variables:
     """Those that the template itself asks about, with ``is defined``, ``default`` or a bare ``if``."""
 
 
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """What a template says whatever the row."""
+
+    start: str
+    """Its text up to the first thing that depends on the row."""
+    line: int
+    """Line of that thing, from 1; 0 where nothing depends on the row."""
+    later: int
+    """Characters of text behind it on which no condition or loop decides."""
+
+
 class TemplateProblem(ValueError):
     """A template is wrong; ``line`` counts from its first line, 1."""
 
@@ -84,6 +96,42 @@ def find_variables(text: str) -> Variables:
     names = meta.find_undeclared_variables(tree) - set(_ENVIRONMENT.globals)
     asked = {name for name in names if _is_asked_about(tree, name)}
     return Variables(frozenset(names - asked), frozenset(asked))
+
+
+@lru_cache(maxsize=1024)
+def find_constants(text: str, known: tuple[tuple[str, str], ...] = ()) -> Constants:
+    """Find what a template says whatever the row.
+
+    Args:
+        text: The template.
+        known: Names whose values are the same for every row, with these.
+
+    Raises:
+        TemplateProblem: See ``compile_template``.
+    """
+    values, start, later, line = dict(known), [], 0, 0
+    for node in _read(text).body:
+        for piece in node.nodes if isinstance(node, nodes.Output) else [node]:
+            said = _said(piece, values)
+            if line:
+                later += len(said or "")
+            elif said is None:
+                line = piece.lineno
+            else:
+                start.append(said)
+    return Constants("".join(start), line, later)
+
+
+def _said(piece: nodes.Node, values: Mapping[str, str]) -> str | None:
+    """Return the text that a part of a template always gives; None where it depends on the row."""
+    match piece:
+        case nodes.TemplateData():
+            return piece.data
+        case nodes.Const():
+            return str(piece.value)
+        case nodes.Name():
+            return values.get(piece.name)
+    return None
 
 
 def _read(text: str) -> nodes.Template:

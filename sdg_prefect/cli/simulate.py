@@ -24,6 +24,9 @@ def simulate(
     broken_json_share: Annotated[float, typer.Option(min=0, max=1, help="Share of replies cut in the middle.")] = 0.0,
     refusal_share: Annotated[float, typer.Option(min=0, max=1, help="Share of prompts refused by a content filter.")] = 0.0,
     context_window: Annotated[int | None, typer.Option(min=1, help="Tokens that a prompt may have.")] = None,
+    prompt_cache_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens that prompts have to begin with in common to be reported as cached.")
+    ] = None,
     max_concurrency: Annotated[int | None, typer.Option(min=1, help="Calls at once, 429 beyond.")] = None,
     api_key: Annotated[str | None, typer.Option(help="Key that calls have to carry; a made-up one.")] = None,
     models: Annotated[list[str] | None, typer.Option(help="Model that is served; any if not given. May be repeated.")] = None,

@@ -62,7 +62,8 @@ class Estimator:
         price = price_of(endpoint)
         found.cost_usd = None
         if price is not None:
-            paid_in, paid_out = found.tokens_in.times(price.input), found.tokens_out.times(price.output)
+            paid_in = found.tokens_in.times(price.of_prompts(_cached_share(replies)))
+            paid_out = found.tokens_out.times(price.output)
             found.cost_usd = (paid_in + paid_out).times(1 / _PER_PRICE)
         if found.at_once:
             # A batch does not tell how long the model took.
@@ -102,6 +103,12 @@ def _tokens_out(
         mean = earlier["tokens_out"] / earlier["llm_calls"]
         return Guess(mean / 2, mean, mean * 2 if most is None else min(most, mean * 2)), FROM_RUN
     return Guess(0, None, most), FROM_LIMIT
+
+
+def _cached_share(replies: Sequence[Mapping[str, Any]]) -> float:
+    """Return the share of the prompts' tokens that the provider had in its cache."""
+    whole = sum(reply["tokens_in"] for reply in replies)
+    return sum(reply.get("tokens_cached", 0) for reply in replies) / whole if whole else 0.0
 
 
 def _each(replies: Sequence[Mapping[str, Any]], name: str, count: float) -> Guess:

@@ -27,6 +27,9 @@ class Request:
     """Sampling parameters as the OpenAI protocol names them, such as ``temperature`` or ``n``."""
     sample: int = 0
     """Tells apart several calls for one row with equal prompts."""
+    shared_prefix: int = 0
+    """Characters at the beginning of the messages that the calls for other rows have too; as far as it goes, contents are texts.
+    It is about the price of a call only, and no part of its key."""
 
     def key(self, model: str) -> str:
         """Return the key of the completion: what decides the reply, and the row it is for.
@@ -70,6 +73,10 @@ class Completion:
     attempts: int = 1
     replayed: bool = False
     """True where the ledger had it, so that nothing was paid now."""
+    tokens_cached: int = 0
+    """Those of ``tokens_in`` that the provider had in its cache."""
+    tokens_written: int = 0
+    """Those of ``tokens_in`` that it wrote to its cache, where it says so."""
 
     def after(self, attempts: int) -> Completion:
         """Return the completion as the answer to an attempt of this number, with texts that any file can hold."""
@@ -87,6 +94,8 @@ class Completion:
             llm_calls=1,
             tokens_in=self.tokens_in,
             tokens_out=self.tokens_out,
+            tokens_cached=self.tokens_cached,
+            tokens_written=self.tokens_written,
             cost_usd=cost,
             cost_known=is_known,
             bought_usd=cost,

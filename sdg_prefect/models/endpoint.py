@@ -13,6 +13,7 @@ from sdg_prefect.errors import FlowError, Problem, did_you_mean
 from sdg_prefect.frozen import Frozen, canonical
 from sdg_prefect.models.connections import without_user
 from sdg_prefect.models.providers import calls_for_litellm
+from sdg_prefect.models.usage import Usage
 
 
 class Price(Frozen):
@@ -22,10 +23,29 @@ class Price(Frozen):
     """USD per million prompt tokens."""
     output: float = Field(ge=0)
     """USD per million completion tokens."""
+    cached: Annotated[float, Field(ge=0)] | None = None
+    """USD per million prompt tokens that the provider has in its cache; as ``input`` if not given."""
+    written: Annotated[float, Field(ge=0)] | None = None
+    """USD per million prompt tokens that the provider writes to its cache; as ``input`` if not given."""
 
-    def cost(self, tokens_in: int, tokens_out: int) -> float:
-        """Return what so many tokens cost in USD."""
-        return (tokens_in * self.input + tokens_out * self.output) / 1e6
+    def cost(self, usage: Usage) -> float:
+        """Return what the tokens of a call cost in USD."""
+        written = self.input if self.written is None else self.written
+        rest = usage.tokens_in - usage.tokens_cached - usage.tokens_written
+        paid_in = rest * self.input + usage.tokens_cached * self._of_cached + usage.tokens_written * written
+        return (paid_in + usage.tokens_out * self.output) / 1e6
+
+    @property
+    def _of_cached(self) -> float:
+        return self.input if self.cached is None else self.cached
+
+    def of_prompts(self, cached_share: float) -> float:
+        """Return USD per million prompt tokens, of which a share comes from the provider's cache."""
+        return self.input * (1 - cached_share) + self._of_cached * cached_share
+
+    def times(self, factor: float) -> Price:
+        """Return the price, changed by a factor."""
+        return Price(**{name: None if price is None else price * factor for name, price in self})
 
 
 class Address(Frozen):
@@ -68,6 +88,10 @@ class Endpoint(Address):
     """How the model is called. ``openai``: straight, where a server speaks the OpenAI protocol. ``litellm``: any provider, with
     more work for each call. ``auto`` takes the first where there is an ``api_base`` and no other provider in front of ``model``.
     ``pooling``: reward models behind vLLM."""
+    prompt_cache: Literal["auto", "always", "never"] = "auto"
+    """Whether the beginning that the prompts of all rows share is marked for the provider's cache. ``auto``: where the provider
+    caches only what is marked, as Anthropic does. ``always``: also where nobody can tell, such as behind a gateway of one's own.
+    Marks change the price of a call and no key."""
     mode: Literal["calls", "batch"] = "calls"
     """How requests are sent. ``calls``: one by one, answered at once. ``batch``: gathered and left with the provider, who answers
     them within a day at half the price; for one server that speaks the OpenAI protocol and has ``/v1/batches``."""

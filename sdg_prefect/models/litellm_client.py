@@ -16,6 +16,8 @@ from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import BROKEN_REPLY, CallError, judge, readable, seconds_to_wait, status_of
 from sdg_prefect.models.openai_replies import error_within
 from sdg_prefect.models.pricing import price_of
+from sdg_prefect.models.prompt_cache import mark_of
+from sdg_prefect.models.usage import read_usage
 
 _NO_KEY = "EMPTY"
 """What servers without a key accept; litellm asks for some word."""
@@ -52,6 +54,7 @@ class LitellmClient:
         self._api_base = endpoint.api_base
         self._model = self._named(endpoint.model)
         self._price = price_of(endpoint)
+        self._mark = mark_of(endpoint)
 
     def _named(self, model: str) -> str:
         """Return the name with its provider; a server behind ``api_base`` speaks OpenAI's protocol unless said otherwise."""
@@ -72,9 +75,11 @@ class LitellmClient:
             raise self._translated(error) from error
 
     async def _send(self, request: Request) -> Any:
+        params: Mapping[str, Any] = {**self._endpoint.params, **request.params}
+        if self._mark is not None:
+            request, params = self._mark.put(request, params)
         options: dict[str, Any] = {
-            **self._endpoint.params,
-            **request.params,
+            **params,
             "timeout": self._endpoint.timeout,
             "num_retries": 0,
             "max_retries": 0,
@@ -99,15 +104,16 @@ class LitellmClient:
             raise CallError(judge(said.status, f"{said.message} {said.code}"), readable(said.message, self._endpoint.key()))
         if not response.choices:
             raise CallError(BROKEN_REPLY, "the reply is not a completion: it has no choices")
-        usage = getattr(response, "usage", None)
-        tokens_in = int(getattr(usage, "prompt_tokens", 0) or 0)
-        tokens_out = int(getattr(usage, "completion_tokens", 0) or 0)
+        told = getattr(response, "usage", None)
+        usage = read_usage(told.model_dump() if told is not None else None)
         return Completion(
             choices=tuple(_choice(choice) for choice in response.choices),
             model=str(response.model or self._endpoint.model),
-            tokens_in=tokens_in,
-            tokens_out=tokens_out,
-            cost_usd=None if self._price is None else self._price.cost(tokens_in, tokens_out),
+            tokens_in=usage.tokens_in,
+            tokens_out=usage.tokens_out,
+            tokens_cached=usage.tokens_cached,
+            tokens_written=usage.tokens_written,
+            cost_usd=None if self._price is None else self._price.cost(usage),
             seconds=seconds,
         )
 

@@ -19,11 +19,12 @@ from sdg_prefect.models.openai_replies import (
     read_choices,
     read_error,
     read_json,
-    read_usage,
     request_body,
 )
 from sdg_prefect.models.pricing import price_of
+from sdg_prefect.models.prompt_cache import mark_of
 from sdg_prefect.models.providers import name_at_server
+from sdg_prefect.models.usage import read_usage
 
 if TYPE_CHECKING:
     import aiohttp
@@ -51,6 +52,7 @@ class OpenAIClient:
         self._proxy = proxy_options(base)
         self._key = endpoint.key()
         self._price = price_of(endpoint)
+        self._mark = mark_of(endpoint)
         self._headers = {"Content-Type": "application/json", **key_header(base, self._key)}
         self._session: aiohttp.ClientSession | None = None
 
@@ -68,7 +70,10 @@ class OpenAIClient:
         return {**self._endpoint.params, **request.params}
 
     def _body(self, request: Request) -> bytes:
-        return request_body(self._model, request, self._params(request))
+        params = self._params(request)
+        if self._mark is not None:
+            request, params = self._mark.put(request, params)
+        return request_body(self._model, request, params)
 
     def _completion(self, reply: Any, *, is_chat: bool, seconds: float) -> Completion:
         """Read a reply.
@@ -80,13 +85,15 @@ class OpenAIClient:
         if (said := error_within(reply)) is not None:
             raise self._failed(said)
         choices = read_choices(reply, is_chat=is_chat)
-        tokens_in, tokens_out = read_usage(reply)
+        usage = read_usage(reply.get("usage"))
         return Completion(
             choices=choices,
             model=str(reply.get("model") or self._endpoint.model),
-            tokens_in=tokens_in,
-            tokens_out=tokens_out,
-            cost_usd=None if self._price is None else self._price.cost(tokens_in, tokens_out),
+            tokens_in=usage.tokens_in,
+            tokens_out=usage.tokens_out,
+            tokens_cached=usage.tokens_cached,
+            tokens_written=usage.tokens_written,
+            cost_usd=None if self._price is None else self._price.cost(usage),
             seconds=seconds,
         )
 

@@ -106,14 +106,6 @@ def read_choices(reply: Any, *, is_chat: bool) -> tuple[Choice, ...]:
         raise NoCompletion(f"a choice is malformed: {error}") from error
 
 
-def read_usage(reply: Mapping[str, Any]) -> tuple[int, int]:
-    """Read how many tokens went in and came out; 0 where the server does not say."""
-    usage = reply.get("usage")
-    if not isinstance(usage, dict):
-        return 0, 0
-    return _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-
-
 def read_error(status: int, data: bytes) -> Said:
     """Read the body of a reply with an error status, whatever its form."""
     text = data.decode("utf-8", "replace").strip()
@@ -144,12 +136,6 @@ def _message_and_code(body: Any) -> tuple[str, str]:
     if message is not None and not isinstance(message, str):
         message = json.dumps(message, ensure_ascii=False)
     return message or "", " ".join(str(said[name]) for name in ("code", "type") if said.get(name))
-
-
-def _count(value: Any) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value)
-    return int(value) if isinstance(value, int | float) and 0 <= value < 1e15 else 0
 
 
 def _text_choice(choice: dict[str, Any]) -> Choice:

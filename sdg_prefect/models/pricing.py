@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from sdg_prefect.models.endpoint import Endpoint, Price
+from sdg_prefect.models.price_list import listed
 
-_LIST = "model_prices_and_context_window_backup.json"
 _PER = 1_000_000
 _IN_BATCHES = 0.5
 
@@ -22,9 +19,7 @@ def price_of(endpoint: Endpoint) -> Price | None:
     served at an address of its own, where the list's names mean nothing.
     """
     price = _price_of_calls(endpoint)
-    if price is None or not endpoint.in_batches:
-        return price
-    return Price(input=price.input * _IN_BATCHES, output=price.output * _IN_BATCHES)
+    return price.times(_IN_BATCHES) if price is not None and endpoint.in_batches else price
 
 
 def _price_of_calls(endpoint: Endpoint) -> Price | None:
@@ -32,19 +27,17 @@ def _price_of_calls(endpoint: Endpoint) -> Price | None:
         return Price(input=0, output=0)
     if endpoint.price is not None or any(one.api_base for one in endpoint.places):
         return endpoint.price
-    known = _prices().get(endpoint.model) or _prices().get(endpoint.model.split("/", 1)[-1])
+    known = listed(endpoint.model)
     if not known:
         return None
     return Price(
-        input=float(known.get("input_cost_per_token") or 0) * _PER, output=float(known.get("output_cost_per_token") or 0) * _PER
+        input=_per_million(known, "input_cost_per_token") or 0,
+        output=_per_million(known, "output_cost_per_token") or 0,
+        cached=_per_million(known, "cache_read_input_token_cost"),
+        written=_per_million(known, "cache_creation_input_token_cost"),
     )
 
 
-@cache
-def _prices() -> dict[str, Any]:
-    """Read litellm's list, without the seconds that importing litellm takes."""
-    spec = find_spec("litellm")
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    files = [file for place in places if (file := Path(place) / _LIST).exists()]
-    listed: dict[str, Any] = json.loads(files[0].read_text()) if files else {}
-    return listed
+def _per_million(known: Mapping[str, Any], name: str) -> float | None:
+    cost = known.get(name)
+    return None if cost is None else float(cost) * _PER

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sdg_prefect.models.endpoint import Endpoint
+from sdg_prefect.models.prompt_cache import mark_of
 from sdg_prefect.plan.plan import PipelinePlan, Plan, Step
 
 
@@ -35,7 +36,8 @@ def _place(endpoint: Endpoint) -> str:
     limit = "".join(f", {most:,} {what}" for most, what in _limits(endpoint) if most)
     limit += f", limit '{endpoint.shared_limit}' shared with other runs" if endpoint.shared_limit else ""
     way = f"{endpoint.chosen_client}, in batches at half the price" if endpoint.in_batches else endpoint.chosen_client
-    return f"{where}, through {way}{limit}"
+    marks = ", marks what is cached" if mark_of(endpoint) is not None else ""
+    return f"{where}, through {way}{marks}{limit}"
 
 
 def _limits(endpoint: Endpoint) -> Iterator[tuple[int | None, str]]:

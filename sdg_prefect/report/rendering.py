@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sdg_prefect.counts import Counts
 from sdg_prefect.report.run_report import RunReport
 
 _HEAD = (
@@ -17,6 +18,7 @@ _HEAD = (
     "calls",
     "replayed",
     "tokens in",
+    "of them cached",
     "tokens out",
     "seconds",
 )
@@ -28,20 +30,19 @@ def block_table(report: RunReport) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = [_HEAD]
     for tally in report.blocks:
         c = tally.counts
-        numbers = (
-            c.rows_in,
-            c.rows_out,
-            c.filtered,
-            c.deduplicated,
-            c.rejected,
-            c.llm_calls,
-            c.replayed,
-            c.tokens_in,
-            c.tokens_out,
-        )
-        rows.append((tally.name, *(f"{number:,}" if number else "·" for number in numbers), f"{tally.seconds:.1f}"))
+        numbers = (c.rows_in, c.rows_out, c.filtered, c.deduplicated, c.rejected, c.llm_calls, c.replayed, c.tokens_in)
+        cells = (*map(_number, numbers), _cached(c), _number(c.tokens_out), f"{tally.seconds:.1f}")
+        rows.append((tally.name, *cells))
     kept = [place for place in range(len(_HEAD)) if place < _ALWAYS or any(row[place] != "·" for row in rows[1:])]
     return [[row[place] for place in kept] for row in rows]
+
+
+def _number(number: int) -> str:
+    return f"{number:,}" if number else "·"
+
+
+def _cached(counts: Counts) -> str:
+    return f"{counts.tokens_cached:,} ({counts.cached_share:.0%})" if counts.tokens_cached else "·"
 
 
 def headline(report: RunReport) -> str:
@@ -52,6 +53,8 @@ def headline(report: RunReport) -> str:
     parts += [f"{total.deduplicated:,} duplicates"] if total.deduplicated else []
     parts += [f"{total.rejected:,} rejected"] if total.rejected else []
     parts += [f"{total.llm_calls:,} calls", f"{total.replayed:,} replayed"] if total.llm_calls or total.replayed else []
+    if total.tokens_cached:
+        parts.append(f"{total.cached_share:.0%} of the prompts' tokens cached")
     if total.cost_usd:
         parts.append(f"${total.cost_usd:.4f}")
     if report.cost_per_row:

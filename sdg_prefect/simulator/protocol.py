@@ -46,6 +46,15 @@ class Choice:
     tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class PromptTokens:
+    """Tokens of the prompts of a call."""
+
+    count: int
+    cached: int | None = None
+    """Those that an earlier prompt began with; None where that is not told."""
+
+
 def read_call(body: dict[str, Any], is_chat: bool) -> Call:
     """Read the body of a request to generate.
 
@@ -88,7 +97,7 @@ def text_of(content: Any) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, list):
-        return "\n".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
     return ""
 
 
@@ -146,17 +155,17 @@ def finish(text: str, call: Call) -> Choice:
     return Choice(text, reason, tokens)
 
 
-def generation_body(call: Call, choices: list[Choice], prompt_tokens: int, key: str) -> dict[str, Any]:
+def generation_body(call: Call, choices: list[Choice], prompt: PromptTokens, key: str) -> dict[str, Any]:
     """Return the body of a reply, in the shape of its endpoint."""
     make = _chat_choice if call.is_chat else _text_choice
     return {
         **_head(call, key, "chat.completion" if call.is_chat else "text_completion"),
         "choices": [make(call, place, choice) for place, choice in enumerate(choices)],
-        "usage": usage(prompt_tokens, sum(choice.tokens for choice in choices)),
+        "usage": usage(prompt, sum(choice.tokens for choice in choices)),
     }
 
 
-def stream_chunks(call: Call, choices: list[Choice], prompt_tokens: int, key: str) -> Iterator[dict[str, Any]]:
+def stream_chunks(call: Call, choices: list[Choice], prompt: PromptTokens, key: str) -> Iterator[dict[str, Any]]:
     """Yield the chunks of a streamed reply: each text in two halves, then its end."""
     head = _head(call, key, "chat.completion.chunk" if call.is_chat else "text_completion")
     for place, choice in enumerate(choices):
@@ -171,15 +180,17 @@ def stream_chunks(call: Call, choices: list[Choice], prompt_tokens: int, key: st
             part: dict[str, Any] = {"delta": delta} if call.is_chat else {"text": piece}
             yield {**head, "choices": [{"index": place, **part, "logprobs": None, "finish_reason": reason}]}
     if call.streams_usage:
-        yield {**head, "choices": [], "usage": usage(prompt_tokens, sum(choice.tokens for choice in choices))}
+        yield {**head, "choices": [], "usage": usage(prompt, sum(choice.tokens for choice in choices))}
 
 
-def usage(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
+def usage(prompt: PromptTokens, completion_tokens: int) -> dict[str, Any]:
     """Return the usage part of a reply."""
+    told = {} if prompt.cached is None else {"prompt_tokens_details": {"cached_tokens": prompt.cached}}
     return {
-        "prompt_tokens": prompt_tokens,
+        "prompt_tokens": prompt.count,
         "completion_tokens": completion_tokens,
-        "total_tokens": prompt_tokens + completion_tokens,
+        "total_tokens": prompt.count + completion_tokens,
+        **told,
     }
 
 
@@ -200,7 +211,7 @@ def pooling_body(model: str, scores: list[list[list[float]]], prompt_tokens: int
         "model": model,
         "system_fingerprint": FINGERPRINT,
         "data": [{"index": place, "object": "pooling", "data": steps} for place, steps in enumerate(scores)],
-        "usage": usage(prompt_tokens, 0),
+        "usage": usage(PromptTokens(prompt_tokens), 0),
     }
 
 

@@ -16,6 +16,7 @@ from sdg_prefect.simulator.batches import Batches
 from sdg_prefect.simulator.chance import fingerprint
 from sdg_prefect.simulator.faults import Fate, Fault, Faults
 from sdg_prefect.simulator.pooling import pooled_texts, step_scores
+from sdg_prefect.simulator.prefixes import SeenPrefixes
 from sdg_prefect.simulator.replying import MALFORMED, write_reply
 from sdg_prefect.simulator.responses import HEADERS, error_response, json_response
 from sdg_prefect.simulator.scripts import load_replies, scripted_reply
@@ -49,6 +50,7 @@ class SimulatedServer:
         self.close()
         self.settings = settings
         self._replies = replies
+        self._prefixes = SeenPrefixes(settings.prompt_cache_tokens) if settings.prompt_cache_tokens else None
         self._faults = Faults(settings)
         self._log = settings.log.open("a", encoding="utf-8", buffering=1) if settings.log else None
 
@@ -170,15 +172,16 @@ class SimulatedServer:
         tokens, key = self._prompt_tokens(call), fingerprint(*call.prompts)
         fate = self._faults.next_fate(key)
         self._fail(fate)
-        return protocol.generation_body(call, self._choices(call, fate), tokens, key)
+        return protocol.generation_body(call, self._choices(call, fate), self._with_cached(call, tokens), key)
 
     async def _generate(self, request: web.BaseRequest, call: protocol.Call) -> web.StreamResponse:
         tokens, key = self._prompt_tokens(call), fingerprint(*call.prompts)
         fate = await self._undergo(key)
         choices = self._choices(call, fate)
+        told = self._with_cached(call, tokens)
         if call.streams:
-            return await self._stream(request, call, choices, tokens, key)
-        body = protocol.generation_body(call, choices, tokens, key)
+            return await self._stream(request, call, choices, told, key)
+        body = protocol.generation_body(call, choices, told, key)
         return json_response(body, is_cut=fate.fault is Fault.BROKEN_JSON)
 
     def _prompt_tokens(self, call: protocol.Call) -> int:
@@ -188,6 +191,12 @@ class SimulatedServer:
         if window is not None and max(tokens) > window:
             raise errors.too_long(max(tokens), window)
         return sum(tokens)
+
+    def _with_cached(self, call: protocol.Call, tokens: int) -> protocol.PromptTokens:
+        """Say how many of the tokens of an answered call were cached, where that is told."""
+        prefixes = self._prefixes
+        cached = None if prefixes is None else sum(prefixes.cached(call.model, prompt) for prompt in call.prompts)
+        return protocol.PromptTokens(tokens, cached)
 
     def _choices(self, call: protocol.Call, fate: Fate) -> list[protocol.Choice]:
         thinks = bool(_THINKS.search(call.model))
@@ -208,13 +217,13 @@ class SimulatedServer:
         request: web.BaseRequest,
         call: protocol.Call,
         choices: list[protocol.Choice],
-        prompt_tokens: int,
+        prompt: protocol.PromptTokens,
         key: str,
     ) -> web.StreamResponse:
         """Send a reply as server-sent events."""
         response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
         await response.prepare(request)
-        for chunk in protocol.stream_chunks(call, choices, prompt_tokens, key):
+        for chunk in protocol.stream_chunks(call, choices, prompt, key):
             await response.write(f"data: {json.dumps(chunk)}\n\n".encode())
         await response.write(b"data: [DONE]\n\n")
         await response.write_eof()

@@ -55,6 +55,9 @@ class SimulatorSettings(BaseModel):
     context_window: int | None = Field(default=None, ge=1)
     """Tokens a prompt may have; a longer one is answered with 400 `context_length_exceeded`."""
 
+    prompt_cache_tokens: int | None = Field(default=None, ge=1)
+    """When set, a prompt that begins with so many tokens of an earlier one, or more, has them reported as `cached_tokens`."""
+
     api_key: str | None = None
     """When set, every other bearer key is answered with 401."""
 

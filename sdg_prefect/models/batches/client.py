@@ -17,6 +17,7 @@ from sdg_prefect.models.failures import BROKEN_REPLY, CallError, Reach, Verdict
 from sdg_prefect.models.limiter import prompt_tokens
 from sdg_prefect.models.openai_client import OpenAIClient, read_whole
 from sdg_prefect.models.openai_replies import NoCompletion, read_error, read_json
+from sdg_prefect.models.usage import Usage
 
 Outcome = Completion | CallError
 CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
@@ -52,7 +53,7 @@ class BatchClient(OpenAIClient):
         """Guess what one of some requests costs, by the length of its prompt and the most that its reply may have."""
         tokens_in = sum(prompt_tokens(request) for request in requests) / len(requests)
         tokens_out = sum(self._longest_reply(request) for request in requests) / len(requests)
-        usd = self._price.cost(round(tokens_in), round(tokens_out)) if self._price else 0.0
+        usd = self._price.cost(Usage(round(tokens_in), round(tokens_out))) if self._price else 0.0
         return Spent(1, round(tokens_in + tokens_out), usd)
 
     def _longest_reply(self, request: Request) -> float:
