@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.engine.options import RunOptions
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def generate(
     flow: str | Path,
-    dataset: Dataset | pd.DataFrame | pa.Table | Iterable[Mapping[str, Any]] | str,
+    dataset: Dataset | pd.DataFrame | pa.Table | Iterable[Mapping[str, Any]] | str | os.PathLike[str],
     *,
     output: str | None = None,
     model: str | None = None,
@@ -71,7 +71,7 @@ def generate(
 
     options = RunOptions(
         flow=flow,
-        input=dataset,
+        input=_seeds(dataset),
         output=output,
         models_file=models,
         model=model,
@@ -95,3 +95,10 @@ def generate(
     if not outcome.is_success:
         raise RejectedRows(outcome.report.total.rejected, outcome.report.run_id, made)
     return made
+
+
+def _seeds(dataset: Any) -> Any:
+    if isinstance(dataset, os.PathLike):
+        return os.fspath(dataset)
+    # A run looks at its seeds more than once: before it begins, and if they are damaged in the store.
+    return list(dataset) if isinstance(dataset, Iterator) else dataset

@@ -6,25 +6,22 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
-from sdg_prefect.contiguous import in_one_piece
 from sdg_prefect.frozen import digest
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def fingerprint(table: pa.Table, folder: str | None = None) -> str:
-    """Hash the content of a table: its columns in order, their types, and every value.
+_PART_ROWS = 10_000
 
-    Args:
-        table: The rows.
-        folder: Where a file lies that is needed for a large column with nulls or lists in it; see ``SpillFile``.
-    """
-    columns = [(field.name, str(field.type), _hash_of(table.column(place), folder)) for place, field in enumerate(table.schema)]
+
+def fingerprint(table: pa.Table) -> str:
+    """Hash the content of a table: its columns in order, their types, and every value."""
+    columns = [(field.name, str(field.type), _hash_of(table.column(place))) for place, field in enumerate(table.schema)]
     return digest(columns, table.num_rows)
 
 
-def _hash_of(column: pa.ChunkedArray, folder: str | None) -> str:
+def _hash_of(column: pa.ChunkedArray) -> str:
     """Hash the values of a column, whatever its chunks, what it was cut from, and what stands under a null."""
     import pyarrow as pa
 
@@ -35,9 +32,13 @@ def _hash_of(column: pa.ChunkedArray, folder: str | None) -> str:
         if pa.types.is_integer(kind) or pa.types.is_floating(kind):
             return _hash_of_numbers(column)
     hasher = xxhash.xxh3_128()
-    plain = pa.table({"": in_one_piece(column, folder)})
-    with pa.ipc.new_stream(pa.PythonFile(_HashSink(hasher), mode="w"), plain.schema) as writer:
-        writer.write_table(plain)
+    sink = pa.PythonFile(_HashSink(hasher), mode="w")
+    for start in range(0, len(column), _PART_ROWS):
+        part = column.slice(start, _PART_ROWS)
+        # Taken anew, the bytes depend on the values alone.
+        plain = pa.table({"": part.take(pa.array(range(len(part)), pa.int64()))}).combine_chunks()
+        with pa.ipc.new_stream(sink, plain.schema) as writer:
+            writer.write_table(plain)
     return hasher.hexdigest()
 
 

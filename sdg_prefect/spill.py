@@ -39,15 +39,6 @@ class SpillFile:
                 os.makedirs(folder, exist_ok=True)
             self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - open until it is mapped
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Append some bytes.
-
-        Raises:
-            StoreError: They cannot be written.
-        """
-        with self._failing_plainly():
-            self._file.write(data)
-
     def write_table(self, table: pa.Table) -> int:
         """Append a table as an Arrow stream, and return where it begins.
 

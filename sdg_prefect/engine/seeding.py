@@ -59,7 +59,7 @@ class Seeds:
         return seed_shards(kept, partial(asyncio.to_thread, keep_seeds, root, folder, read_again, run_id, is_suspect=True))
 
     def _folder(self, table: pa.Table, size: int) -> str:
-        return f"inputs/{fingerprint(table, Root.chosen(self._options.storage).spill_folder)}-{size}"
+        return f"inputs/{fingerprint(table)}-{size}"
 
 
 def _cut(table: pa.Table, size: int) -> list[pa.Table]:

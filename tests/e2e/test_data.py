@@ -136,6 +136,13 @@ def test_rows_come_out_in_the_order_of_the_seeds_whatever_is_done_first(project:
     assert [row["document"] for row in rows] == [seed["document"] for seed in seeds]
 
 
+def test_seeds_of_a_generator_and_of_a_path_are_those_of_a_list(project: Project, model: SimulatedModel) -> None:
+    project.seeds(3)
+    expected = project.generate(project.documents(3), model.url)
+    assert project.generate((seed for seed in project.documents(3)), model.url) == expected
+    assert project.generate(project.folder / "seeds.jsonl", model.url) == expected
+
+
 def test_limit_takes_the_first_rows(project: Project, model: SimulatedModel) -> None:
     project.seeds(10)
     rows = project.generate(str(project.folder / "seeds.jsonl"), model.url, limit=3)

@@ -181,6 +181,16 @@ def test_a_fingerprint_does_not_depend_on_what_lies_under_a_null() -> None:
     assert fingerprint(pa.table({"a": shown})) == fingerprint(pa.table({"a": hidden})) == fingerprint(pa.table({"a": [1, None]}))
 
 
+@kinds
+def test_a_fingerprint_of_many_rows_does_not_depend_on_chunks_or_on_what_they_were_cut_from(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sdg_prefect.fingerprints._PART_ROWS", 2)
+    whole = table_of(kind)
+    assert fingerprint(pa.concat_tables([whole.slice(0, 1), whole.slice(1)])) == fingerprint(whole)
+    assert fingerprint(pa.concat_tables([whole, whole]).slice(5)) == fingerprint(whole)
+
+
 def test_metadata_is_not_in_a_fingerprint() -> None:
     table = pa.table({"a": [1]})
     assert fingerprint(table.replace_schema_metadata({"k": "v"})) == fingerprint(table)
