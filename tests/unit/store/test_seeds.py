@@ -17,23 +17,7 @@ from sdg_prefect.fingerprints import fingerprint
 from sdg_prefect.rows import ROW_ID
 from sdg_prefect.store.output import write_output
 from sdg_prefect.store.seeds import peek_columns, read_seeds, seeds_of
-
-ROWS = [{"question": "Why?", "score": 1, "level": 0.5}, {"question": "Où ça ?", "score": 2, "level": None}]
-
-
-def write(folder: Path, name: str, content: str | bytes) -> str:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return str(path)
-
-
-def lines(*rows: object) -> str:
-    return "".join(json.dumps(row) + "\n" for row in rows)
-
-
-def rows_of(table: pa.Table) -> list[dict[str, object]]:
-    return [{name: value for name, value in row.items() if name != ROW_ID} for row in table.to_pylist()]
+from tests.unit.store.seed_files import ROWS, lines, rows_of, write
 
 
 def every_kind(folder: Path) -> list[str]:
@@ -303,65 +287,6 @@ def test_a_missing_file_is_told_with_the_nearest_name(tmp_path: Path) -> None:
 def test_addresses_of_unknown_kinds_are_told() -> None:
     with pytest.raises(InputError, match=r"gs://b/a\.jsonl  is not a known kind of address"):
         read_seeds("gs://b/a.jsonl")
-
-
-def test_a_folder_or_pattern_of_one_kind_is_read_in_order_of_names(tmp_path: Path) -> None:
-    write(tmp_path, "many/b.jsonl", lines({"a": 2, "b": "x"}))
-    write(tmp_path, "many/a.jsonl", lines({"a": 1}))
-    write(tmp_path, "many/README.md", "x")
-    write(tmp_path, "many/.hidden.jsonl", "x")
-    for source in (str(tmp_path / "many"), str(tmp_path / "many" / "*.jsonl")):
-        assert rows_of(read_seeds(source)) == [{"a": 1, "b": None}, {"a": 2, "b": "x"}]
-        assert peek_columns(source) == ("a", "b")
-        assert read_seeds(source, limit=1).num_rows == 1
-
-
-def test_a_type_that_changes_between_files_is_told_with_the_file(tmp_path: Path) -> None:
-    write(tmp_path, "many/a.jsonl", lines({"a": 1}))
-    second = write(tmp_path, "many/b.jsonl", lines({"a": "x"}))
-    with pytest.raises(InputError) as error:
-        read_seeds(str(tmp_path / "many"))
-    assert str(error.value).startswith(f"{second}:1  column 'a' holds text here but a number before.")
-    pq.write_table(pa.table({"a": [1]}), write(tmp_path, "tables/a.parquet", ""))
-    pq.write_table(pa.table({"a": ["x"]}), write(tmp_path, "tables/b.parquet", ""))
-    with pytest.raises(InputError, match=r"b\.parquet  column 'a' is of type string here but int64 before\."):
-        read_seeds(str(tmp_path / "tables"))
-
-
-def test_a_name_with_brackets_is_a_name_before_it_is_a_pattern(tmp_path: Path) -> None:
-    assert rows_of(read_seeds(write(tmp_path, "a[1].jsonl", lines({"a": 1})))) == [{"a": 1}]
-
-
-def test_folders_without_seeds_or_with_several_kinds_are_told(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    write(tmp_path, "mixed/a.csv", "a\n1\n")
-    write(tmp_path, "mixed/b.jsonl", "{}")
-    with pytest.raises(InputError, match=r"no file of seeds is there"):
-        read_seeds(str(tmp_path / "empty"))
-    with pytest.raises(InputError, match=r"files of several kinds are there: CSV, JSON lines\. Name one kind, such as '\*\.csv'"):
-        read_seeds(str(tmp_path / "mixed"))
-
-
-def test_several_splits_without_train_are_told(tmp_path: Path) -> None:
-    rows = Dataset.from_list(ROWS)
-    DatasetDict({"dev": rows, "test": rows}).save_to_disk(tmp_path / "dict")
-    with pytest.raises(InputError, match=r"has several splits and none called 'train'\. Name one of them: .*/dict/dev"):
-        read_seeds(str(tmp_path / "dict"))
-    assert read_seeds(str(tmp_path / "dict" / "dev")).num_rows == 2
-    assert read_seeds(f"hf:{tmp_path / 'dict'}@test").num_rows == 2
-
-
-def test_a_local_folder_is_read_as_the_hub_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-    write(tmp_path, "data/train.jsonl", lines(*ROWS))
-    write(tmp_path, "data/test.jsonl", lines(ROWS[0]))
-    assert rows_of(read_seeds(f"hf:{tmp_path / 'data'}")) == ROWS
-    assert rows_of(read_seeds(f"hf:{tmp_path / 'data'}@test")) == [ROWS[0]]
-    assert peek_columns(f"hf:{tmp_path / 'data'}") == ("question", "score", "level")
-    with pytest.raises(InputError, match=r"cannot be loaded: .*split"):
-        read_seeds(f"hf:{tmp_path / 'data'}@dev")
-    with pytest.raises(InputError, match=r"names no dataset"):
-        read_seeds("hf:")
 
 
 def test_ids_do_not_depend_on_order_types_or_absent_keys() -> None:

@@ -7,22 +7,13 @@ from pathlib import Path
 import pytest
 
 from sdg_prefect.errors import InputError
-from sdg_prefect.rows import without_ids
 from sdg_prefect.store.seeds import read_seeds
-
-
-def write(folder: Path, name: str, text: str) -> str:
-    """Write a file and return its path."""
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return str(path)
+from tests.unit.store.seed_files import rows_of, write
 
 
 def rows(source: str) -> list[dict[str, object]]:
     """Read seeds as mappings, without their ids."""
-    read: list[dict[str, object]] = without_ids(read_seeds(source)).to_pylist()
-    return read
+    return rows_of(read_seeds(source))
 
 
 def test_a_csv_value_becomes_a_number_only_where_nothing_of_its_text_is_lost(tmp_path: Path) -> None:
