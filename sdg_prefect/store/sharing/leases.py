@@ -119,13 +119,19 @@ class Leases:
 
     def _list_now(self) -> set[str]:
         found: dict[str, str] = {}
-        folder = self.root.path(_FOLDER)
-        self.root.filesystem.invalidate_cache(folder)
-        for path, entry in self.root.filesystem.find(folder, detail=True).items():
+        for path, etag in self._etags().items():
             with suppress(FileNotFoundError):
-                found[path.rsplit("/", 1)[-1]] = self._run_of(path, _etag(entry))
+                found[path.rsplit("/", 1)[-1]] = self._run_of(path, etag)
         living = {run_id for run_id in set(found.values()) if self._is_on(run_id)}
         return {key for key, run_id in found.items() if run_id in living}
+
+    def _etags(self) -> dict[str, str]:
+        """Return the ETags of all leases, by path."""
+        folder = self.root.path(_FOLDER)
+        self.root.filesystem.invalidate_cache(folder)
+        found = self.root.filesystem.find(folder, detail=True)
+        # Where it found nothing, s3fs asks for the folder itself, which is there if somebody has just claimed the first key.
+        return {path: _etag(entry) for path, entry in found.items() if entry["type"] == "file"}
 
     def _is_on(self, run_id: str) -> bool:
         presence = read_presence(self.root, run_id)
@@ -138,8 +144,8 @@ def sweep_leases(root: Root, heartbeat: Heartbeat) -> None:
         return
     leases = Leases(root, heartbeat)
     on = {presence.run_id for presence in presences(root) if is_alive(presence, heartbeat.now())}
-    for path, entry in root.filesystem.find(root.path(_FOLDER), detail=True).items():
-        etag, key = _etag(entry), path.rsplit("/", 1)[-1]
+    for path, etag in leases._etags().items():
+        key = path.rsplit("/", 1)[-1]
         with suppress(FileNotFoundError):
             if leases._run_of(path, etag) not in on and leases._put(key, IfMatch=etag):
                 leases._give_back(key)

@@ -10,8 +10,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import s3fs
 
 from sdg_prefect.store.root import Root
 from sdg_prefect.store.sharing.claims import Claims, Locks, open_claims
@@ -273,6 +275,23 @@ async def test_a_lease_that_is_ours_already_is_ours(place: str) -> None:
     heartbeat.begin()
     assert await claims.take("b"), "a run without a presence has ended"
     heartbeat.end()
+
+
+@pytest.mark.parametrize("place", ["s3"], indirect=True)
+async def test_a_first_claim_while_others_look_for_claims_disturbs_nobody(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Root.at(place)
+    listed = s3fs.S3FileSystem._lsdir
+
+    async def before_the_claim(self: Any, *arguments: Any, **options: Any) -> Any:
+        found = await listed(self, *arguments, **options)
+        await self._pipe_file(root.path("claims", "a"), b"another")
+        return found
+
+    with run_here(place, "mine") as here:
+        monkeypatch.setattr(s3fs.S3FileSystem, "_lsdir", before_the_claim)
+        await here.until_free("a")
+        monkeypatch.undo()
+        assert await here.take("a"), "the run that claimed it has ended"
 
 
 def test_both_kinds_of_claims_are_what_the_engine_asks_for(place: str) -> None:
