@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from sdg_prefect.engine import server
 from sdg_prefect.settings import settings
+from tests.e2e.commands import wait_for
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nothing has now, and none of those that the kernel gives to whoever connects to another."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def ask(method: str, url: str, **options: Any) -> httpx.Response:
+    """Ask a server, again as long as it says that its database is busy."""
+    replies: list[httpx.Response] = []
+
+    def is_answered() -> bool:
+        replies.append(httpx.request(method, url, timeout=60, **options))
+        return replies[-1].status_code != httpx.codes.SERVICE_UNAVAILABLE
+
+    wait_for(is_answered, f"an answer of {url}")
+    return replies[-1].raise_for_status()
 
 
 def give_database(folder: Path) -> None:

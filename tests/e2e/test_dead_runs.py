@@ -5,12 +5,11 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from sdg_prefect.engine import server
 from sdg_prefect.simulator import SimulatedModel
-from tests.e2e.servers import a_home
+from tests.e2e.servers import a_home, ask
 
 if TYPE_CHECKING:
     from tests.e2e.commands import Started
@@ -31,7 +30,7 @@ def api(path: str, body: dict[str, Any]) -> Any:
     """Ask the managed server."""
     managed = server.status()
     assert managed is not None
-    return httpx.post(f"{managed.api_url}/{path}", json=body, timeout=30).raise_for_status().json()
+    return ask("POST", f"{managed.api_url}/{path}", json=body).json()
 
 
 def family(run_id: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

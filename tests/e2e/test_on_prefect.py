@@ -19,7 +19,7 @@ import pytest
 from sdg_prefect.engine import server
 from sdg_prefect.errors import SdgError
 from sdg_prefect.simulator import SimulatedModel
-from tests.e2e.servers import free_port, give_database
+from tests.e2e.servers import ask, free_port, give_database
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Project
@@ -75,8 +75,7 @@ class History:
         """Ask for all entries of a kind."""
         found: list[dict[str, Any]] = []
         while True:
-            reply = httpx.post(f"{self.api_url}/{kind}/filter", json={**body, "offset": len(found), "limit": 200}, timeout=30)
-            page = reply.raise_for_status().json()
+            page = ask("POST", f"{self.api_url}/{kind}/filter", json={**body, "offset": len(found), "limit": 200}).json()
             found += page
             if len(page) < 200:
                 return found

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from sdg_prefect.engine import server
 from sdg_prefect.errors import EndpointError
 from sdg_prefect.simulator import SimulatedModel
+from tests.e2e.servers import ask
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Project
@@ -30,12 +30,12 @@ class Limit:
         server.wait_until_ready(managed)
         self.name = f"limit-{uuid4().hex[:8]}"
         self.url = f"{managed.api_url}/v2/concurrency_limits/"
-        httpx.post(self.url, json={"name": self.name, "limit": SLOTS}, timeout=30).raise_for_status()
+        ask("POST", self.url, json={"name": self.name, "limit": SLOTS})
 
     @property
     def taken(self) -> int:
         """Slots that somebody holds."""
-        told: dict[str, Any] = httpx.get(self.url + self.name, timeout=30).raise_for_status().json()
+        told: dict[str, Any] = ask("GET", self.url + self.name).json()
         return int(told["active_slots"])
 
 
@@ -44,7 +44,7 @@ def limit(project: Project) -> Iterator[Limit]:
     made = Limit()
     project.write("models.yaml", f"teacher: {{model: teacher, shared_limit: {made.name}}}\n")
     yield made
-    httpx.delete(made.url + made.name, timeout=30).raise_for_status()
+    ask("DELETE", made.url + made.name)
 
 
 def test_two_runs_keep_together_to_one_limit(project: Project, model: SimulatedModel, limit: Limit) -> None:
@@ -67,15 +67,15 @@ def test_two_runs_keep_together_to_one_limit(project: Project, model: SimulatedM
 def test_slots_that_another_run_holds_are_waited_for(project: Project, model: SimulatedModel, limit: Limit) -> None:
     project.seeds(4)
     url = f"{limit.url}increment-with-lease"
-    taken = httpx.post(url, json={"names": [limit.name], "slots": SLOTS, "lease_duration": 600}, timeout=30)
+    taken = ask("POST", url, json={"names": [limit.name], "slots": SLOTS, "lease_duration": 600})
     run = project.start(model.url)
     project.wait_for(
         lambda: any((project.store / "checkpoints").glob("*")) or any(project.store.glob("runs/*")), "the run's begin"
     )
     time.sleep(2)
     assert model.stats()["calls"] == 0
-    body = {"lease_id": taken.raise_for_status().json()["lease_id"]}
-    httpx.post(f"{limit.url}decrement-with-lease", json=body, timeout=30).raise_for_status()
+    body = {"lease_id": taken.json()["lease_id"]}
+    ask("POST", f"{limit.url}decrement-with-lease", json=body)
     assert run.wait().code == 0
     assert len(project.output()) == 4
 

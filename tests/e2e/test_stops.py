@@ -10,11 +10,11 @@ import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from sdg_prefect.engine import server
 from sdg_prefect.simulator import SimulatedModel
+from tests.e2e.servers import ask
 
 if TYPE_CHECKING:
     from tests.e2e.commands import Ran
@@ -75,7 +75,7 @@ def assert_nothing_runs(project: Project, flow: str = "small") -> None:
 
     def find(kind: str, by: str, value: str) -> list[dict[str, Any]]:
         asked = {kind: {by: {"any_": [value]}}}
-        found: list[dict[str, Any]] = httpx.post(f"{managed.api_url}/{kind}/filter", json=asked, timeout=30).json()
+        found: list[dict[str, Any]] = ask("POST", f"{managed.api_url}/{kind}/filter", json=asked).json()
         return found
 
     def left() -> list[str]:
