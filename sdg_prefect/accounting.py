@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 from sdg_prefect.counts import Counts
 from sdg_prefect.errors import ConservationError
-from sdg_prefect.rows import ROW_ID, child_id, child_ids, with_ids
+from sdg_prefect.rows import PART_ROWS, ROW_ID, child_id, child_ids, with_ids
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_PART_ROWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +130,8 @@ def _are_among(carried: pa.ChunkedArray, before: pa.ChunkedArray) -> bool:
 
 
 def _each(ids: pa.ChunkedArray) -> Iterator[str]:
-    for start in range(0, len(ids), _PART_ROWS):
-        yield from ids.slice(start, _PART_ROWS).to_pylist()
+    for start in range(0, len(ids), PART_ROWS):
+        yield from ids.slice(start, PART_ROWS).to_pylist()
 
 
 def _are_in_place(parts: Sequence[pa.Table]) -> bool:

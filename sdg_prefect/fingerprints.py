@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 _PART_ROWS = 10_000
+"""Rows that are hashed at one time; another number would give other fingerprints."""
 
 
 def fingerprint(table: pa.Table) -> str:

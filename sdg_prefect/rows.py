@@ -23,7 +23,8 @@ ROW_ID = "__row_id__"
 """The reserved column that holds the row ids."""
 
 _ID_BYTES = 12
-_PART_ROWS = 10_000
+PART_ROWS = 10_000
+"""Rows that are Python values, or copied, at one time."""
 _REPEAT = "IterBlock"
 """The maker of the ids that rows get in each round of a repetition."""
 
@@ -59,8 +60,8 @@ def to_table(rows: Dataset, folder: str | None = None) -> pa.Table:
     if not len(places) or (places[1:] < places[:-1]).any():
         flat: pa.Table = rows.flatten_indices().data.table
         return flat
-    starts = range(0, len(places), _PART_ROWS)
-    return pa.concat_tables(spilled((_taken(table, places[start : start + _PART_ROWS]) for start in starts), folder))
+    starts = range(0, len(places), PART_ROWS)
+    return pa.concat_tables(spilled((_taken(table, places[start : start + PART_ROWS]) for start in starts), folder))
 
 
 def _taken(table: pa.Table, places: npt.NDArray[np.uint64]) -> pa.Table:

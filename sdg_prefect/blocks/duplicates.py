@@ -10,14 +10,13 @@ from pydantic import Field
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.repeats import digests_of, equal_before
-from sdg_prefect.rows import to_table
+from sdg_prefect.rows import PART_ROWS, to_table
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from sdg_prefect.blocks.context import Context
 
-_PART_ROWS = 10_000
 _DIGEST_BYTES = 16
 
 
@@ -37,7 +36,7 @@ class DropDuplicates(Block):
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Keep the first of each; lists and mappings compare by content, null equals null and NaN equals NaN."""
         digests = bytearray()
-        for batch in to_table(rows).select(self.columns).to_batches(max_chunksize=_PART_ROWS):
+        for batch in to_table(rows).select(self.columns).to_batches(max_chunksize=PART_ROWS):
             digests += digests_of(map(_compared, batch.to_pylist()), _DIGEST_BYTES)
         return rows.select((equal_before(digests, _DIGEST_BYTES) == 0).nonzero()[0])
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING
 
 from sdg_prefect.errors import InputError, Problem
+from sdg_prefect.rows import PART_ROWS
 from sdg_prefect.store.places import BOM, UTF8, Found, broken_lines, lowered
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_PART_ROWS = 10_000
 _EXACT = 2**53
 """Whole numbers up to here are the same as a decimal."""
 _WHOLE = r"^(0|-?[1-9][0-9]*)$"
@@ -78,7 +78,7 @@ def read_delimited(found: Found, stream: IO[bytes], limit: int | None) -> Iterat
             continue
         part.append(row)
         count += 1
-        if len(part) == _PART_ROWS:
+        if len(part) == PART_ROWS:
             if not broken:
                 yield _text_table(names, part)
             part = []

@@ -11,7 +11,7 @@ from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.errors import InputError, Problem
-from sdg_prefect.rows import ROW_ID
+from sdg_prefect.rows import PART_ROWS, ROW_ID
 from sdg_prefect.spill import Spill, spilled
 from sdg_prefect.store.columns import Unlike, conformed, joined_type, plain_table, plain_type
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 ONE_TYPE = "Give the column one type."
 _SIMPLE = {"string": "text", "int64": "a number", "bool": "true or false"}
 """Types that Arrow finds only where every value is of that kind."""
-_PART_ROWS = 10_000
-"""Rows of a table that are taken at one time."""
 _MISSING = ("NaTType", "NAType")
 """How pandas says that a value is not there."""
 
@@ -95,8 +93,8 @@ class Gatherer:
                 raise InputError([Problem(what, "Give each column a name of its own.", file)])
         own = table.drop_columns([ROW_ID]) if ROW_ID in names else table
         self._widen(file, ((field.name, plain_type(field.type)) for field in own.schema))
-        for start in range(0, own.num_rows, _PART_ROWS):
-            self._add(plain_table(own.slice(start, _PART_ROWS)), file)
+        for start in range(0, own.num_rows, PART_ROWS):
+            self._add(plain_table(own.slice(start, PART_ROWS)), file)
 
     def _add(self, part: pa.Table, file: str) -> None:
         self._parts.add(part)

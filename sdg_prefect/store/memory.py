@@ -7,14 +7,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.errors import InputError
-from sdg_prefect.rows import to_table
+from sdg_prefect.rows import PART_ROWS, to_table
 from sdg_prefect.store.gathering import Gatherer, Rows
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-
-_PART_ROWS = 10_000
 
 
 def parts_in_memory(rows: Any, limit: int | None) -> Iterator[Rows | pa.Table]:
@@ -69,7 +67,7 @@ def _from_values(name: str, values: list[Any]) -> pa.ChunkedArray | pa.Array:
 def _from_objects(rows: Iterable[Any], limit: int | None) -> Iterator[Rows]:
     remaining = islice(rows, limit)
     start = 1
-    while part := list(islice(remaining, _PART_ROWS)):
+    while part := list(islice(remaining, PART_ROWS)):
         for number, row in enumerate(part, start):
             if not isinstance(row, Mapping):
                 raise InputError(f"row {number}: not an object but {type(row).__name__}.", "Give each row as a dict.")

@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import IO, TYPE_CHECKING, Any
 
 from sdg_prefect.errors import Problem
+from sdg_prefect.rows import PART_ROWS
 from sdg_prefect.store.delimited import read_delimited
 from sdg_prefect.store.formats import Format
 from sdg_prefect.store.gathering import Rows
@@ -16,8 +17,6 @@ from sdg_prefect.store.places import BOM, UTF8, Found, LocalDisk, broken_lines, 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_PART_ROWS = 10_000
-"""Rows that are Python values at one time."""
 _BUFFER_BYTES = 1 << 20
 """Bytes of each column of a Parquet file that are read at one time."""
 _OBJECT = 'Write one JSON object on each line, such as {"question": "Why?"}.'
@@ -64,7 +63,7 @@ def read_json_lines(found: Found, lines: IO[bytes], limit: int | None = None) ->
         values.append(value)
         numbers.append(number)
         count += 1
-        if len(values) == _PART_ROWS:
+        if len(values) == PART_ROWS:
             if not broken:
                 yield Rows(values, found.path, numbers)
             values, numbers = [], []
@@ -115,8 +114,8 @@ def _read_json(found: Found, limit: int | None) -> Iterator[Rows]:
             found,
             [Problem(f"row {number}: not an object but {_name_of(value)}.", "", found.path) for number, value in wrong],
         )
-    for start in range(0, len(rows), _PART_ROWS):
-        part = rows[start : start + _PART_ROWS]
+    for start in range(0, len(rows), PART_ROWS):
+        part = rows[start : start + PART_ROWS]
         yield Rows(part, found.path, range(start + 1, start + len(part) + 1), by_line=False)
 
 
@@ -128,7 +127,7 @@ def _read_parquet(found: Found) -> Iterator[pa.Table]:
         # Requests to S3 have to be few and large; from a disk a row group, which may be the whole file, comes bit by bit.
         by_group = not isinstance(found.disk, LocalDisk)
         file = pq.ParquetFile(stream, pre_buffer=by_group, buffer_size=0 if by_group else _BUFFER_BYTES)
-        for batch in file.iter_batches(batch_size=_PART_ROWS):
+        for batch in file.iter_batches(batch_size=PART_ROWS):
             yield pa.Table.from_batches([batch])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.errors import InputError, Problem
-from sdg_prefect.rows import ROW_ID, with_ids
+from sdg_prefect.rows import PART_ROWS, ROW_ID, with_ids
 from sdg_prefect.seed_ids import SeedIds
 from sdg_prefect.spill import spilled
 from sdg_prefect.store.columns import conformed
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _PEEKED = 100
 """JSON lines that are read to learn the columns."""
-_PART_ROWS = 10_000
 _EXACT = 2**53
 """Whole numbers up to here are the same as a decimal."""
 
@@ -130,7 +129,7 @@ def _parts(table: pa.Table) -> Iterator[pa.Table]:
     """Yield a table in parts of one piece of memory each."""
     import pyarrow as pa
 
-    for batch in table.to_batches(max_chunksize=_PART_ROWS):
+    for batch in table.to_batches(max_chunksize=PART_ROWS):
         yield pa.Table.from_batches([batch])
 
 

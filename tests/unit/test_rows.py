@@ -110,7 +110,7 @@ def test_a_selection_of_a_dataset_is_applied() -> None:
 
 @pytest.mark.parametrize("places", [[0, 2, 3, 7], [1, 1, 2], [5, 0, 3], list(range(8)), []])
 def test_a_selection_is_the_same_however_many_parts_it_is_copied_in(places: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sdg_prefect.rows._PART_ROWS", 2)
+    monkeypatch.setattr("sdg_prefect.rows.PART_ROWS", 2)
     rows = Dataset(pa.concat_tables([pa.table({"a": list("abcd")}), pa.table({"a": list("efgh")})])).select(places)
     assert to_table(rows).to_pydict() == {"a": ["abcdefgh"[place] for place in places]}
 

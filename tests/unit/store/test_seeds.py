@@ -109,7 +109,7 @@ def test_nested_values_and_nulls_are_kept(tmp_path: Path) -> None:
 
 
 def test_rows_without_any_value_are_rows_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sdg_prefect.store.readers._PART_ROWS", 2)
+    monkeypatch.setattr("sdg_prefect.store.readers.PART_ROWS", 2)
     source = write(tmp_path, "a.jsonl", lines({"n": 1}, {"n": 2}, {}, {}, {"n": 3}))
     assert rows_of(read_seeds(source)) == [{"n": 1}, {"n": 2}, {"n": None}, {"n": None}, {"n": 3}]
 
@@ -130,7 +130,7 @@ def test_many_seeds_are_read_into_a_file_as_few_are_into_memory(
     few = read_seeds(source)
     monkeypatch.setattr("sdg_prefect.spill._HELD_BYTES", 0)
     for module in ("readers", "delimited", "gathering", "seeds"):
-        monkeypatch.setattr(f"sdg_prefect.store.{module}._PART_ROWS", 10)
+        monkeypatch.setattr(f"sdg_prefect.store.{module}.PART_ROWS", 10)
     before = pa.total_allocated_bytes()
     many = read_seeds(source, folder=str(tmp_path / "tmp"))
     assert pa.total_allocated_bytes() - before < few.nbytes // 4
