@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests.ports import free_port
+
 if TYPE_CHECKING:
     from tests.s3 import S3Server
 
@@ -31,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         os.environ["SDG_PREFECT_HOME"] = tempfile.mkdtemp(prefix="sdg-tests-")
-    os.environ["SDG_PREFECT_SERVER_PORT"] = "4290"
+        os.environ["SDG_PREFECT_SERVER_PORT"] = str(free_port())
     for service in _NOT_LOOKED_AT:
         os.environ[f"PREFECT_SERVER_SERVICES_{service}_ENABLED"] = "false"
     for name in ("PREFECT_API_URL", "PREFECT_API_KEY", "OPENAI_API_KEY"):

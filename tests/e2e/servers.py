@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import secrets
-import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +15,7 @@ import pytest
 from sdg_prefect.engine import server
 from sdg_prefect.settings import settings
 from tests.e2e.commands import wait_for
-
-
-def free_port() -> int:
-    """Return a port that nothing has now, and none of those that the kernel gives to whoever connects to another."""
-    while True:
-        port = 20_000 + secrets.randbelow(12_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+from tests.ports import free_port
 
 
 def ask(method: str, url: str, **options: Any) -> httpx.Response:

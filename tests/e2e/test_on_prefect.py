@@ -19,7 +19,8 @@ import pytest
 from sdg_prefect.engine import server
 from sdg_prefect.errors import SdgError
 from sdg_prefect.simulator import SimulatedModel
-from tests.e2e.servers import ask, free_port, give_database
+from tests.e2e.servers import ask, give_database
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Project

@@ -10,7 +10,7 @@ import pytest
 from sdg_prefect.simulator import SimulatedModel
 from tests.e2e.commands import Ran
 from tests.e2e.conftest import Project
-from tests.e2e.servers import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.e2e
 

@@ -20,7 +20,8 @@ import pytest
 
 from sdg_prefect.engine import server
 from sdg_prefect.settings import settings
-from tests.e2e.servers import a_home, free_port
+from tests.e2e.servers import a_home
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
