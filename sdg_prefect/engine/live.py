@@ -8,7 +8,7 @@ import random
 import threading
 from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import CancelledError, Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.counts import Counts
@@ -148,7 +148,7 @@ class ShardContext:
         for request in requests:
             if request.row_id in self._again:
                 self._ledger.ask_again(self._live.gateway.key_of(request))
-        asked = self._live.gateway.complete(requests, self._ledger, self._note)
+        asked = self._live.gateway.complete([self._mine(request) for request in requests], self._ledger, self._note)
         try:
             answers = asyncio.run_coroutine_threadsafe(asked, self._live.loop).result()
         except CancelledError:
@@ -157,6 +157,10 @@ class ShardContext:
         self._raise_if_passing(requests, answers)
         self._remember(requests, answers)
         return answers
+
+    def _mine(self, request: Request) -> Request:
+        """Say which block asks."""
+        return replace(request, block=self._step.label)
 
     def _remember(self, requests: Sequence[Request], answers: Sequence[Completion | Failure]) -> None:
         for request, answer in zip(requests, answers, strict=True):
