@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.errors import FlowError, InputError, Problem
 from sdg_prefect.models.budget import Budget
@@ -41,7 +39,7 @@ def prepare(options: RunOptions, salt: str = "", *, needs_endpoints: bool = True
     Raises:
         FlowError: With every problem found.
     """
-    reading = scan_flow(options.flow, options.models_file, options.overrides)
+    reading = scan_flow(options.flow, options.models, options.overrides)
     spec, problems = reading.flow, reading.errors
     columns = _seed_columns(options, problems)
     problems += _output_problems(options)
@@ -56,7 +54,7 @@ def prepare(options: RunOptions, salt: str = "", *, needs_endpoints: bool = True
         # A file that could not be read may have named the endpoint.
         problems += error.problems if needs_endpoints and not reading.errors else ()
     problems += _command_problems(options)
-    budget = _budget(options, spec.budget, problems)
+    budget = _budget(options, spec.budget)
     if budget is not None and budget.usd is not None:
         problems += _price_problems(endpoints)
     if problems:
@@ -66,17 +64,11 @@ def prepare(options: RunOptions, salt: str = "", *, needs_endpoints: bool = True
     return Prepared(spec, tracking, replace(compile_plan(spec, tracking, endpoints, salt), budget=budget))
 
 
-def _budget(options: RunOptions, own: Budget | None, problems: list[Problem]) -> Budget | None:
+def _budget(options: RunOptions, own: Budget | None) -> Budget | None:
     """Return the budget of a flow with what the options say instead."""
     given = {"usd": options.budget, "tokens": options.budget_tokens}
     set_here = {name: value for name, value in given.items() if value is not None}
-    if not set_here:
-        return own
-    try:
-        return Budget.model_validate({**(own.model_dump() if own else {}), **set_here})
-    except ValidationError:
-        problems.append(Problem("a budget has to be a number above 0: dollars for --budget, tokens for --budget-tokens."))
-        return own
+    return Budget.model_validate({**(own.model_dump() if own else {}), **set_here}) if set_here else own
 
 
 def _price_problems(endpoints: Mapping[str, Endpoint]) -> list[Problem]:
