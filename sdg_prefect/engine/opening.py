@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 from sdg_prefect.engine.leasing import leased
-from sdg_prefect.engine.live import Live, logger
+from sdg_prefect.engine.live import Live
+from sdg_prefect.engine.log import logger
 from sdg_prefect.engine.options import RunOptions
+from sdg_prefect.engine.runners.in_threads import InThreads
 from sdg_prefect.engine.threads import Threads
 from sdg_prefect.models.batches.batches import Batches
 from sdg_prefect.models.connecting import connect
@@ -52,8 +54,8 @@ async def open_live(
     shares = await stack.enter_async_context(leased(plan.shared_limits()))
     gateway = Gateway(served, connect, chosen, spending, batches, tell, shares)
     sizes = plan.sizes(options.shard_size)
-    loop = asyncio.get_running_loop()
-    return Live(root, gateway, observer, run_id, sizes, Threads(), loop, retry_rejects=options.retry_rejects)
+    threads, loop = Threads(), asyncio.get_running_loop()
+    return Live(root, gateway, observer, run_id, sizes, threads, InThreads(threads), loop, retry_rejects=options.retry_rejects)
 
 
 def _limited(endpoint: Endpoint, concurrency: int | None) -> Endpoint:

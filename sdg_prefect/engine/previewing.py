@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.counts import Counts
+from sdg_prefect.engine.asking import Asking, from_thread
+from sdg_prefect.engine.context import ShardContext
 from sdg_prefect.engine.doing import do
-from sdg_prefect.engine.live import Live, ShardContext
+from sdg_prefect.engine.live import Live
 from sdg_prefect.engine.opening import open_live
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.fingerprints import fingerprint
@@ -93,11 +95,11 @@ async def _preview(plan: Plan, options: RunOptions, seeds: pa.Table, run_id: str
     return walk.preview
 
 
-class _Asking(ShardContext):
+class _Heard(ShardContext):
     """A context that remembers what the block asks."""
 
-    def __init__(self, live: Live, step: Step, content: str) -> None:
-        super().__init__(live, step, content)
+    def __init__(self, live: Live, step: Step, table: pa.Table) -> None:
+        super().__init__(step, table, from_thread(Asking(live, step, fingerprint(table)), live.loop))
         self.exchanges: list[tuple[Request, Completion | Failure]] = []
 
     def complete(self, requests: Sequence[Request]) -> Sequence[Completion | Failure]:
@@ -132,8 +134,7 @@ class _Walk:
         return concat([self._work(step, given) for given in _rounds(table, step.times)])
 
     def _work(self, step: Step, table: pa.Table) -> pa.Table:
-        context = _Asking(self.live, step, fingerprint(table))
-        context.begin(table, is_last_attempt=True)
+        context = _Heard(self.live, step, table)
         parts, counts = do(step, table, context)
         rejects = [context.rejects[row] for row in sorted(context.rejects)]
         after = concat(parts)

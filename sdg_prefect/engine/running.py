@@ -123,7 +123,7 @@ class Run:
         await show_plan(self.plan)
         storage = StoreResults(root=self.root.uri).for_run(self.run_id, retry_rejects=self.options.retry_rejects)
         rows = self.seeds.rows
-        walk = Walk(self.plan.name, live, storage, self.tallies, live.sizes.at_once(rows), flow_run_ids=self.flow_run_ids)
+        walk = Walk(self.plan.name, live, storage, self.tallies, live.at_once(rows), flow_run_ids=self.flow_run_ids)
         self.observer.begin(self.plan.name, self.plan.labels(), rows)
         log.info("%s: %s rows in shards of %s, store %s", self.plan.name, rows, live.sizes.of(rows), self.root.uri)
         if many := live.sizes.too_many(rows):

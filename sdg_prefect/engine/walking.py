@@ -16,12 +16,11 @@ from sdg_prefect.accounting import check_chain
 from sdg_prefect.awaiting import all_ended
 from sdg_prefect.engine.claiming import Claiming
 from sdg_prefect.engine.flows import as_flow
-from sdg_prefect.engine.live import Live, ShardContext
+from sdg_prefect.engine.live import Live
 from sdg_prefect.engine.results import StoreResults
 from sdg_prefect.engine.shard import Shard, numbered, parts_of, used_whole
 from sdg_prefect.engine.tasks import Job, make_task
 from sdg_prefect.errors import SdgError
-from sdg_prefect.frozen import digest
 from sdg_prefect.plan.plan import PipelinePlan, Step
 from sdg_prefect.report.run_report import BlockTally
 from sdg_prefect.store.checkpoints import Checkpoint, Reject, checkpoint_folder, read_rejects
@@ -209,7 +208,7 @@ class Walk:
         refs = tuple(shard.ref for shard in shards)
         first = shards[0]
         place = f"[{first.number}/{first.of}]" if step.scope == "row" else "[1/1]"
-        job = Job(self.live, step, ShardContext(self.live, step, digest(tuple(ref.content for ref in refs))), refs)
+        job = Job.of(self.live, step, refs, folder)
         if is_shown:
             self.live.observer.shard_started(step.label, sum(ref.rows for ref in refs))
         # Prefect knows a result by its identity, and by that of its parts. Opaque, for all results share the id of the run.
@@ -228,7 +227,7 @@ class Walk:
                 raise self.storage.failure
             return checkpoint
         except (Exception, asyncio.CancelledError) as error:
-            self.tallies[job.step.label].counts += job.context.counts
+            self.tallies[job.assignment.step.label].counts += job.asking.counts
             if isinstance(error, Exception) and not isinstance(error, Damaged):
                 self._fail(error)
             raise
