@@ -85,7 +85,7 @@ def _price_problems(endpoints: Mapping[str, Endpoint]) -> list[Problem]:
     return [
         Problem(f"the price of model '{model_id}' is not known, which a budget in dollars needs.", hint)
         for model_id, endpoint in endpoints.items()
-        if endpoint.client != "pooling" and price_of(endpoint) is None
+        if not endpoint.is_fixed and price_of(endpoint) is None
     ]
 
 
@@ -109,7 +109,7 @@ def _same_file(one: str, other: str) -> bool:
 
 def replace_key(endpoint: Endpoint, variable: str) -> Endpoint:
     """Let an endpoint take its key from another environment variable."""
-    return endpoint if endpoint.is_simulated else endpoint.everywhere(lambda _: {"api_key_env": variable})
+    return endpoint if endpoint.is_simulated or endpoint.is_service else endpoint.everywhere(lambda _: {"api_key_env": variable})
 
 
 def _seed_columns(options: RunOptions, problems: list[Problem]) -> Sequence[str] | None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pydantic import Field
+
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.errors import Problem
 from sdg_prefect.frozen import Frozen
@@ -22,6 +24,30 @@ class Inputs(Frozen):
     """Columns that the flow uses where they are."""
     min_samples: int = 1
     """Rows at least."""
+
+
+class RecommendedModels(Frozen):
+    """The models that a flow was made for."""
+
+    default: str = Field(min_length=1)
+    """The model of blocks that name none."""
+    compatible: tuple[str, ...] = ()
+    """Others that do well."""
+    experimental: tuple[str, ...] = ()
+    """Others that may do."""
+
+
+class About(Frozen):
+    """What a flow says of itself, for people who look for one: the ``metadata`` of sdg_hub 0.9."""
+
+    id: str = ""
+    """Its id, which stays when its name changes."""
+    version: str = ""
+    author: str = ""
+    license: str = ""
+    tags: tuple[str, ...] = ()
+    """Words under which it can be found."""
+    recommended_models: RecommendedModels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +120,7 @@ class FlowSpec:
     description: str = ""
     lines: Mapping[str, int] = field(default_factory=dict)
     """Lines of ``inputs`` and ``output_columns``."""
+    about: About = field(default_factory=About)
     warnings: tuple[Problem, ...] = ()
 
     def blocks(self) -> Iterator[tuple[Item, Block]]:
