@@ -71,6 +71,8 @@ class Block(Frozen):
     """True if the block does not say what it reads and writes, so that columns cannot be tracked beyond it."""
     ignores_unknown: ClassVar[bool] = False
     """True if fields that the block does not have are told and left out; otherwise they are a problem."""
+    packages: ClassVar[Mapping[str, str]] = {}
+    """Modules that the block needs when it runs and that need not be installed, each with the extra that brings it."""
 
     block_name: str = Field(min_length=1)
     """Name of the step, shown everywhere."""

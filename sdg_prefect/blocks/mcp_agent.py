@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -53,6 +53,8 @@ class MCPAgentBlock(ServedModel):
     calls no tool again for what it knows. A row whose model or server fails for good is rejected; what a tool says about a
     failure of its own is told to the model. Needs the extra ``mcp``.
     """
+
+    packages: ClassVar[Mapping[str, str]] = {"mcp": "mcp"}
 
     input_cols: OneName
     """The one column with what is asked, as text."""

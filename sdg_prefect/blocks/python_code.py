@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.values import as_json
 from sdg_prefect.blocks.wired import OneName, WiredBlock
-from sdg_prefect.errors import BlockError
 from sdg_prefect.rows import set_column, to_dataset, to_table
 
 if TYPE_CHECKING:
@@ -37,6 +35,8 @@ class PythonInterpreterBlock(WiredBlock):
     is Monty, an interpreter for a part of Python without files, network or packages. Needs the extra ``code``.
     """
 
+    packages: ClassVar[Mapping[str, str]] = {"pydantic_monty": "code"}
+
     input_cols: OneName
     """The one column of code."""
     output_cols: OneName
@@ -57,10 +57,6 @@ class PythonInterpreterBlock(WiredBlock):
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Run the code."""
         import pyarrow as pa
-
-        if find_spec("pydantic_monty") is None:
-            message = f"block '{self.block_name}' needs the package 'pydantic-monty', which is not installed."
-            raise BlockError(message, "pip install 'sdg-prefect[code]'")
         import pydantic_monty
 
         table = to_table(rows)

@@ -36,7 +36,8 @@ def prepare(options: RunOptions, salt: str = "", *, needs_endpoints: bool = True
     Args:
         options: What is asked for.
         salt: Goes into every key; see ``compile_plan``.
-        needs_endpoints: False to leave models without an endpoint alone, as ``check`` does where none was given.
+        needs_endpoints: False to leave alone what only a run needs, as ``check`` does: models without an endpoint, and packages
+            that are not installed.
 
     Raises:
         FlowError: With every problem found.
@@ -55,6 +56,7 @@ def prepare(options: RunOptions, salt: str = "", *, needs_endpoints: bool = True
     except FlowError as error:
         # A file that could not be read may have named the endpoint.
         problems += error.problems if needs_endpoints and not reading.errors else ()
+    problems += spec.missing_packages() if needs_endpoints else ()
     problems += _command_problems(options)
     budget = _budget(options, spec.budget, problems)
     if budget is not None and budget.usd is not None:

@@ -72,7 +72,8 @@ class FileReader:
         if "blocks" in data and "pipelines" in data:
             self.report("a flow has 'blocks' or 'pipelines', not both.", "", "pipelines")
         values = read_root_values(self, data, self._default_name)
-        self.files.default_model = values.about.recommended_models.default if values.about.recommended_models else ""
+        if values.about.recommended_models is not None:
+            self.files.default_model = values.about.recommended_models.default
         if "pipelines" in data:
             pipelines = self._pipelines(data["pipelines"])
         elif "blocks" in data:
@@ -177,7 +178,9 @@ class FileReader:
             circle = " → ".join(shown_path(file) for file in (*chain[chain.index(found) :], found))
             self.report(f"pipelines go in a circle: {circle}.", "A flow cannot include itself.", *path)
             return unread
-        inner = FileReader(found, self.problems, self.overrides, chain).flow()
+        reader = FileReader(found, self.problems, self.overrides, chain)
+        reader.files.default_model = self.files.default_model
+        inner = reader.flow()
         if inner is None:
             return unread
         return _as_pipeline(inner, str(name or inner.name), Place(self.document.file, self.document.line(*path)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Literal
 
 from pydantic import Field
@@ -131,3 +132,17 @@ class FlowSpec:
     def model_ids(self) -> set[str]:
         """Return the models that the flow calls."""
         return {model_id for _, block in self.blocks() for model_id in block.model_ids()}
+
+    def missing_packages(self) -> list[Problem]:
+        """Return a problem for each block that needs a package which is not installed."""
+        return [
+            Problem(
+                f"block '{item.name}' needs the package '{module}', which is not installed.",
+                f"pip install 'sdg-prefect[{extra}]'",
+                item.place.file,
+                item.place.line,
+            )
+            for item, block in self.blocks()
+            for module, extra in block.packages.items()
+            if find_spec(module) is None
+        ]

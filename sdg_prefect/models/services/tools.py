@@ -7,7 +7,6 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.errors import EndpointError
@@ -31,10 +30,6 @@ class ToolClient:
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
-        if find_spec("mcp") is None:
-            raise EndpointError(
-                "tools are called with the package 'mcp', which is not installed.", "pip install 'sdg-prefect[mcp]'"
-            )
         self._endpoint = endpoint
         headers = endpoint.params.get("headers")
         self._sessions = Sessions(

@@ -104,7 +104,7 @@ def test_flows_are_found_by_what_they_say_of_themselves(
 ) -> None:
     Path("mine.yaml").write_text(ABOUT + copy("a", "b"))
     _, out, _ = told("flows", "--folder", ".", "--json", *words)
-    assert sorted(json.loads(out)) == [folder.name if name == "flow" else name for name in found]
+    assert set(json.loads(out)) == {folder.name if name == "flow" else name for name in found}
 
 
 def test_a_flow_is_explained_with_its_metadata(told: Told) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sdg_prefect.engine.options import RunOptions
+from sdg_prefect.engine.preparing import prepare
 from sdg_prefect.errors import FlowError
 from sdg_prefect.spec.flow import FlowSpec
 from sdg_prefect.spec.reader import read_flow
@@ -88,6 +90,27 @@ def test_a_block_without_a_model_uses_the_one_that_the_flow_recommends(tmp_path:
     flow = read(tmp_path)
     assert (flow.model_ids(), dict(flow.models)) == ({"some/model"}, {})
     assert read(tmp_path, FLOW.replace("  recommended_models", "  x")).model_ids() == {"default"}
+
+
+def test_an_included_flow_uses_the_model_that_the_flow_around_it_recommends(tmp_path: Path) -> None:
+    (tmp_path / "inner.yaml").write_text(FLOW.replace("  recommended_models", "  x"))
+    outer = "metadata: {recommended_models: {default: around}}\npipelines: [{name: inner, flow: inner.yaml}]\n"
+    assert read(tmp_path, outer).model_ids() == {"around"}
+
+
+def test_a_package_that_a_block_needs_is_asked_for_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "- {block_type: PythonInterpreterBlock, block_config: {block_name: run, input_cols: code, output_cols: made}}\n"
+    flow = read(tmp_path, code)
+    assert flow.missing_packages() == []
+    monkeypatch.setattr("sdg_prefect.blocks.python_code.PythonInterpreterBlock.packages", {"no_such_package": "code"})
+    (problem,) = flow.missing_packages()
+    assert str(problem).endswith(
+        "flow.yaml:1  block 'run' needs the package 'no_such_package', which is not installed. pip install 'sdg-prefect[code]'"
+    )
+    options = RunOptions(flow=tmp_path / "flow.yaml")
+    assert prepare(options, needs_endpoints=False).plan.labels() == ["run"]
+    with pytest.raises(FlowError, match="which is not installed"):
+        prepare(options)
 
 
 def test_a_block_that_names_its_model_says_where_it_is_unless_the_flow_does(tmp_path: Path) -> None:
