@@ -69,6 +69,10 @@ class Block(Frozen):
     """True if one input row may give several output rows."""
     is_opaque: ClassVar[bool] = False
     """True if the block does not say what it reads and writes, so that columns cannot be tracked beyond it."""
+    ignores_unknown: ClassVar[bool] = False
+    """True if fields that the block does not have are told and left out; otherwise they are a problem."""
+    packages: ClassVar[Mapping[str, str]] = {}
+    """Modules that the block needs when it runs and that need not be installed, each with the extra that brings it."""
 
     block_name: str = Field(min_length=1)
     """Name of the step, shown everywhere."""
@@ -85,6 +89,10 @@ class Block(Frozen):
             The rows, in the order of their input rows; or a list of parts, where part 1 of all shards comes before part 2 of any.
         """
         raise TypeError(f"block type '{type(self).type_name}' has no run method; give it run(self, rows, context)")
+
+    def own_scope(self) -> Literal["row", "all"]:
+        """Return the block's ``scope``; one whose fields decide it overrides this."""
+        return self.scope
 
     def reads(self) -> Iterable[str | Need]:
         """Name the columns that the block needs."""

@@ -32,6 +32,8 @@ class FlowFiles:
     folder: Path
     """Folder of the flow file."""
     problems: list[Problem] = field(default_factory=list)
+    default_model: str = ""
+    """The model of blocks that name none: the one that the flow recommends."""
 
     def find(self, name: str) -> Path:
         """Return where a named file is: from the flow's folder, the working directory, or a folder a few levels above the flow.

@@ -41,7 +41,7 @@ def check(
     if json_:
         print(json.dumps([_as_json(warning) for warning in prepared.plan.warnings], ensure_ascii=False))
         return
-    for problem in _without_endpoint(prepared.spec, asked):
+    for problem in [*_without_endpoint(prepared.spec, asked), *prepared.spec.missing_packages()]:
         say(str(replace(problem, warning=True)))
     steps = prepared.plan.labels()
     seeds = list(prepared.tracking.seeds)

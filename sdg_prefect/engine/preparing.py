@@ -34,7 +34,8 @@ def prepare(options: RunOptions, salt: str = "", *, needs_endpoints: bool = True
     Args:
         options: What is asked for.
         salt: Goes into every key; see ``compile_plan``.
-        needs_endpoints: False to leave models without an endpoint alone, as ``check`` does where none was given.
+        needs_endpoints: False to leave alone what only a run needs, as ``check`` does: models without an endpoint, and packages
+            that are not installed.
 
     Raises:
         FlowError: With every problem found.
@@ -53,6 +54,7 @@ def prepare(options: RunOptions, salt: str = "", *, needs_endpoints: bool = True
     except FlowError as error:
         # A file that could not be read may have named the endpoint.
         problems += error.problems if needs_endpoints and not reading.errors else ()
+    problems += spec.missing_packages() if needs_endpoints else ()
     problems += _command_problems(options)
     budget = _budget(options, spec.budget)
     if budget is not None and budget.usd is not None:
@@ -77,7 +79,7 @@ def _price_problems(endpoints: Mapping[str, Endpoint]) -> list[Problem]:
     return [
         Problem(f"the price of model '{model_id}' is not known, which a budget in dollars needs.", hint)
         for model_id, endpoint in endpoints.items()
-        if endpoint.client != "pooling" and price_of(endpoint) is None
+        if not endpoint.is_fixed and price_of(endpoint) is None
     ]
 
 
@@ -101,7 +103,7 @@ def _same_file(one: str, other: str) -> bool:
 
 def replace_key(endpoint: Endpoint, variable: str) -> Endpoint:
     """Let an endpoint take its key from another environment variable."""
-    return endpoint if endpoint.is_simulated else endpoint.everywhere(lambda _: {"api_key_env": variable})
+    return endpoint if endpoint.is_simulated or endpoint.is_service else endpoint.everywhere(lambda _: {"api_key_env": variable})
 
 
 def _seed_columns(options: RunOptions, problems: list[Problem]) -> Sequence[str] | None:

@@ -51,12 +51,13 @@ async def check_endpoint(endpoint: Endpoint) -> None:
 async def _ask_for_models(endpoint: Endpoint, base: str) -> None:
     import aiohttp
 
+    headers = {} if endpoint.is_service else key_header(base, endpoint.key())
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             url = address(base, "models")
             async with (
                 open_session(url, _TIMEOUT) as session,
-                session.get(url, headers=key_header(base, endpoint.key()), **proxy_options(url)) as reply,
+                session.get(url, headers=headers, **proxy_options(url)) as reply,
             ):
                 status = reply.status
             break
@@ -77,6 +78,6 @@ async def _ask_for_models(endpoint: Endpoint, base: str) -> None:
             await asyncio.sleep(_PAUSE * attempt)
         except (aiohttp.ClientError, TimeoutError):
             return  # somebody is there, who has no list of models to give
-    if status in (401, 403):
+    if status in (401, 403) and not endpoint.is_service:  # what it wants to see there, only its own protocol says
         where = endpoint.api_key_env or "OPENAI_API_KEY"
         raise EndpointError(f"endpoint {base} refuses the key (HTTP {status}).", f"Check the key in the variable {where}.")

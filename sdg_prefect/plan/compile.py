@@ -69,7 +69,7 @@ class _Compiler:
     def step(self, item: Item, label: str) -> Step:
         assert item.block is not None
         block = item.block
-        scope: Literal["row", "all"] = "row" if item.scope == "shard" else block.scope
+        scope: Literal["row", "all"] = "row" if item.scope == "shard" else block.own_scope()
         step = Step(
             name=item.name,
             label=label,

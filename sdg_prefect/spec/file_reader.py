@@ -66,12 +66,14 @@ class FileReader:
         if {"system", "generation"} & set(data):
             self.report("this is a prompt file, not a flow.", "Name the flow whose block uses it.")
             return None
-        meant = self._unknown_keys(data, ROOT_KEYS, "a flow", ())
+        meant = self._unknown_keys(data, ROOT_KEYS, "a flow", (), is_ignored="metadata" in data)
         if not {"blocks", "pipelines"} & {*data, *meant}:
             self.report("a flow has 'blocks' or 'pipelines', and this has neither.")
         if "blocks" in data and "pipelines" in data:
             self.report("a flow has 'blocks' or 'pipelines', not both.", "", "pipelines")
         values = read_root_values(self, data, self._default_name)
+        if values.about.recommended_models is not None:
+            self.files.default_model = values.about.recommended_models.default
         if "pipelines" in data:
             pipelines = self._pipelines(data["pipelines"])
         elif "blocks" in data:
@@ -91,16 +93,25 @@ class FileReader:
             budget=values.budget,
             description=values.description,
             lines=values.lines,
+            about=values.about,
         )
 
-    def _unknown_keys(self, data: dict[Any, Any], known: Sequence[str], what: str, path: Path) -> set[str]:
-        """Report keys that a mapping does not have, and return those that were probably meant."""
+    def _unknown_keys(
+        self, data: dict[Any, Any], known: Sequence[str], what: str, path: Path, *, is_ignored: bool = False
+    ) -> set[str]:
+        """Report keys that a mapping does not have, and return those that were probably meant.
+
+        ``is_ignored`` is for files of sdg_hub 0.9, which leaves such keys alone: they are told, and no reason to stop.
+        """
         meant = set()
         for key in data:
             if key not in known:
                 hint = did_you_mean(str(key), known)
                 meant |= {name for name in known if hint == f"Did you mean '{name}'?"}
-                self.report(f"unknown key '{key}' of {what}.", hint, *path, key)
+                if is_ignored:
+                    self.warn(f"unknown key '{key}' of {what} is ignored.", hint if hint.startswith("Did") else "", *path, key)
+                else:
+                    self.report(f"unknown key '{key}' of {what}.", hint, *path, key)
         return meant
 
     def _unread(self, name: str, path: Path) -> PipelineSpec:
@@ -167,7 +178,9 @@ class FileReader:
             circle = " → ".join(shown_path(file) for file in (*chain[chain.index(found) :], found))
             self.report(f"pipelines go in a circle: {circle}.", "A flow cannot include itself.", *path)
             return unread
-        inner = FileReader(found, self.problems, self.overrides, chain).flow()
+        reader = FileReader(found, self.problems, self.overrides, chain)
+        reader.files.default_model = self.files.default_model
+        inner = reader.flow()
         if inner is None:
             return unread
         return _as_pipeline(inner, str(name or inner.name), Place(self.document.file, self.document.line(*path)))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Literal
+
+from pydantic import Field
 
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.errors import Problem
@@ -22,6 +25,30 @@ class Inputs(Frozen):
     """Columns that the flow uses where they are."""
     min_samples: int = 1
     """Rows at least."""
+
+
+class RecommendedModels(Frozen):
+    """The models that a flow was made for."""
+
+    default: str = Field(min_length=1)
+    """The model of blocks that name none."""
+    compatible: tuple[str, ...] = ()
+    """Others that do well."""
+    experimental: tuple[str, ...] = ()
+    """Others that may do."""
+
+
+class About(Frozen):
+    """What a flow says of itself, for people who look for one: the ``metadata`` of sdg_hub 0.9."""
+
+    id: str = ""
+    """Its id, which stays when its name changes."""
+    version: str = ""
+    author: str = ""
+    license: str = ""
+    tags: tuple[str, ...] = ()
+    """Words under which it can be found."""
+    recommended_models: RecommendedModels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +121,7 @@ class FlowSpec:
     description: str = ""
     lines: Mapping[str, int] = field(default_factory=dict)
     """Lines of ``inputs`` and ``output_columns``."""
+    about: About = field(default_factory=About)
     warnings: tuple[Problem, ...] = ()
 
     def blocks(self) -> Iterator[tuple[Item, Block]]:
@@ -104,3 +132,17 @@ class FlowSpec:
     def model_ids(self) -> set[str]:
         """Return the models that the flow calls."""
         return {model_id for _, block in self.blocks() for model_id in block.model_ids()}
+
+    def missing_packages(self) -> list[Problem]:
+        """Return a problem for each block that needs a package which is not installed."""
+        return [
+            Problem(
+                f"block '{item.name}' needs the package '{module}', which is not installed.",
+                f"pip install 'sdg-prefect[{extra}]'",
+                item.place.file,
+                item.place.line,
+            )
+            for item, block in self.blocks()
+            for module, extra in block.packages.items()
+            if find_spec(module) is None
+        ]

@@ -14,7 +14,7 @@ from sdg_prefect.blocks.structure import IterBlock, PipelineBlock
 from sdg_prefect.errors import Problem, did_you_mean
 from sdg_prefect.spec.flow import Item, Place
 from sdg_prefect.spec.positions import Path
-from sdg_prefect.spec.wording import Finding, explain, shown_value
+from sdg_prefect.spec.wording import Finding, explain, is_secret, shown_value
 
 if TYPE_CHECKING:
     from sdg_prefect.spec.file_reader import FileReader
@@ -152,11 +152,23 @@ def _without_dead_keys(reader: FileReader, cls: type[Block], config: dict[str, A
     """Drop keys that upstream accepts and ignores, with a warning."""
     if cls.model_config.get("extra") != "forbid":
         return config
+    if cls.ignores_unknown:
+        return _with_known_keys(reader, cls, config, path)
     dead = [key for key in config if key in _DEAD_CONFIG_KEYS and key not in cls.model_fields]
     for key in dead:
         message = f"{_subject(cls, config)}: '{key}' is ignored; {_DEAD_CONFIG_KEYS[key]}."
         reader.warn(message, "", *path, key)
     return {key: value for key, value in config.items() if key not in dead}
+
+
+def _with_known_keys(reader: FileReader, cls: type[Block], config: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Drop keys that a block does not have, with a warning; one under which people write secrets stays, and is refused."""
+    unknown = [key for key in config if key not in cls.model_fields and not is_secret(key)]
+    for key in unknown:
+        near = did_you_mean(str(key), cls.model_fields)
+        message = f"{_subject(cls, config)}: unknown field '{key}' is ignored."
+        reader.warn(message, near if near.startswith("Did") else "", *path, key)
+    return {key: value for key, value in config.items() if key not in unknown}
 
 
 def _validated(reader: FileReader, cls: type[Block], config: Mapping[str, Any], path: Path) -> Block | None:

@@ -23,6 +23,8 @@ _MAX_NODES = 200_000
 _MAX_DEPTH = 100
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _ANY_BRACES = re.compile(r"\$\{[^}]*\}")
+_SECRETS = frozenset({"api_key", "agent_api_key", "mcp_headers"})
+"""Keys under which a variable stands for a secret: its name stays, and is filled in when it is needed."""
 _TEXT, _LIST, _MAPPING = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
 
 
@@ -90,7 +92,8 @@ def _near(path: FilePath) -> str:
 def read_document(text: str, file: str) -> Document:
     """Parse YAML; what is wrong with it stands in the document's problems.
 
-    ``${NAME}`` and ``${NAME:-default}`` in values are filled from the environment. A key that stands twice is a problem.
+    ``${NAME}`` and ``${NAME:-default}`` in values are filled from the environment, but not where they stand for secrets. A key
+    that stands twice is a problem.
     """
     document = Document(None, file)
     try:
@@ -162,7 +165,7 @@ class _Builder:
         )
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
-        if "${" not in node.value:
+        if "${" not in node.value or not _SECRETS.isdisjoint(path):
             return self._value(node)
         for written in _ANY_BRACES.findall(node.value):
             if not _VARIABLE.fullmatch(written):
