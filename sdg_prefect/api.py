@@ -30,6 +30,7 @@ def generate(
     budget: float | None = None,
     budget_tokens: int | None = None,
     overrides: Sequence[str] = (),
+    parameters: Mapping[str, Any] | None = None,
     fresh: bool = False,
     retry_rejects: bool = False,
     allow_rejects: bool = False,
@@ -52,6 +53,7 @@ def generate(
         budget: US dollars that all runs of the flow on this store may cost; the flow's own budget if not given.
         budget_tokens: Tokens that all runs of the flow on this store may cost; the flow's own budget if not given.
         overrides: Fields of blocks to set, each as BLOCK.KEY=VALUE.
+        parameters: Values of the flow's parameters, each as NAME=VALUE.
         fresh: Reuse nothing of earlier runs.
         retry_rejects: Ask again for the rows that earlier runs rejected, and for no others.
         allow_rejects: Count as a success even if rows were rejected.
@@ -82,6 +84,7 @@ def generate(
         budget=budget,
         budget_tokens=budget_tokens,
         overrides=overrides,
+        parameters=parameters or {},
         fresh=fresh,
         retry_rejects=retry_rejects,
         allow_rejects=allow_rejects,

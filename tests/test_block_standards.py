@@ -103,6 +103,7 @@ EXAMPLES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("TextConcatBlock", {"input_cols": ["text", "number", "nested"], "output_cols": "text"}),
     ("UniformColumnValueSetter", {"input_cols": "number", "reduction_strategy": "median"}),
     ("UniformColumnValueSetter", {"input_cols": "text"}),
+    ("BranchBlock", {"branches": [{"when": "count > 1", "blocks": []}, {"flow": "other.yaml"}]}),
     ("CombineColumnsBlock", {"columns": ["text", "number", "nested", "nothing"], "output_col": "text"}),
     (
         "ConditionalLLMBlock",
@@ -144,6 +145,7 @@ EXAMPLES: tuple[tuple[str, Mapping[str, Any]], ...] = (
         "RegexParserBlock",
         {"column_name": "text", "output_cols": ["text", "other", "nothing", "number"], "parser_cleanup_tags": ["a"]},
     ),
+    ("RepeatBlock", {"flow": "other.yaml", "until": "count is not none", "max_rounds": 3}),
     ("RenameColumns", {"columns_map": {"text": "other", "other": "text", "count": "number"}}),
     (
         "SamplePopulatorBlock",
@@ -154,7 +156,8 @@ EXAMPLES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("SetToMajorityValue", {"col_name": "number"}),
     ("SetToMajorityValue", {"col_name": "text"}),
 )
-RUNNING = [example for example in EXAMPLES if example[0] not in ("IterBlock", "PipelineBlock")]
+STRUCTURES = ("BranchBlock", "IterBlock", "PipelineBlock", "RepeatBlock")
+RUNNING = [example for example in EXAMPLES if example[0] not in STRUCTURES]
 
 texts = st.one_of(st.none(), st.sampled_from(["", "a", "ab aab", " b\n", "é</think> 🦜"]), st.text(max_size=8))
 rows: st.SearchStrategy[list[dict[str, Any]]] = st.lists(
@@ -343,7 +346,7 @@ def test_a_block_type_refuses_a_field_that_it_does_not_have(name: str) -> None:
 
 
 def test_blocks_that_are_made_of_blocks_are_left_to_the_plan() -> None:
-    for name in ("IterBlock", "PipelineBlock"):
+    for name in STRUCTURES:
         cls = find_block(name)
         assert cls is not None
         assert issubclass(cls, StructureBlock)

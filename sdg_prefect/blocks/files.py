@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,6 +34,8 @@ class FlowFiles:
     problems: list[Problem] = field(default_factory=list)
     default_model: str = ""
     """The model of blocks that name none: the one that the flow recommends."""
+    parameters: Mapping[str, Any] | None = None
+    """Values of the flow's parameters, for the prompts that use them; None for a flow without parameters."""
 
     def find(self, name: str) -> Path:
         """Return where a named file is: from the flow's folder, the working directory, or a folder a few levels above the flow.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sdg_prefect.spec.flow import FlowSpec
 
 
-@takes("flow", "input", "model", "api_base", "models", "overrides")
+@takes("flow", "input", "model", "api_base", "models", "overrides", "parameters")
 def check(
     asked: RunOptions,
     blocks: Blocks = None,

@@ -13,7 +13,7 @@ from annotated_types import Ge
 
 from sdg_prefect.engine.options import RunOptions
 
-_FLAGS = {"input": ("--input", "-i"), "output": ("--output", "-o"), "overrides": ("--set",)}
+_FLAGS = {"input": ("--input", "-i"), "output": ("--output", "-o"), "overrides": ("--set",), "parameters": ("--param",)}
 """How an option is written where that is not its name."""
 _METAVARS = {
     "input": "SOURCE",
@@ -27,6 +27,7 @@ _METAVARS = {
     "budget": "USD",
     "budget_tokens": "N",
     "overrides": "BLOCK.KEY=VALUE",
+    "parameters": "NAME=VALUE",
 }
 
 
@@ -77,7 +78,7 @@ def _kind(annotation: Any) -> Any:
     if annotation is bool:
         return bool
     kinds = {get_origin(kind) or kind for kind in get_args(annotation) or (annotation,)}
-    if tuple in kinds or get_origin(annotation) is tuple:
+    if tuple in kinds or get_origin(annotation) in (tuple, dict):
         return Optional[list[str]]
     return Optional[int if int in kinds else float if float in kinds else str]
 

@@ -22,7 +22,7 @@ _LONGEST = 400
 """Characters of a text that are shown where nobody asks for more."""
 
 
-@takes("flow", "input", "model", "api_base", "api_key_env", "models", "storage", "overrides")
+@takes("flow", "input", "model", "api_base", "api_key_env", "models", "storage", "overrides", "parameters")
 def preview(
     asked: RunOptions,
     rows: Annotated[int, typer.Option("-n", "--rows", min=1, help="How many seeds.", metavar="N")] = 3,
@@ -86,7 +86,12 @@ def _lines(shown: Preview, longest: int | None) -> Iterator[str]:
 
 
 def _gone(step: Mapping[str, Any]) -> str:
-    kinds = {"filtered": step["filtered"], "deduplicated": step["deduplicated"], "rejected": len(step["rejects"])}
+    kinds = {
+        "passed by": step["skipped"],
+        "filtered": step["filtered"],
+        "deduplicated": step["deduplicated"],
+        "rejected": len(step["rejects"]),
+    }
     return "".join(f", {count} {kind}" for kind, count in kinds.items() if count)
 
 

@@ -14,7 +14,7 @@ from sdg_prefect.errors import EndpointError, TransientError
 from sdg_prefect.frozen import canonical
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.plan.plan import Step
-from sdg_prefect.rows import ROW_ID
+from sdg_prefect.rows import ROW_ID, is_reserved
 from sdg_prefect.store.checkpoints import Reject
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class ShardContext:
     def reject(self, row: int, error: str, message: str, *, raw: str = "", attempts: int = 1, transient: bool = False) -> None:
         """Keep a row that failed, with its content and the reason."""
         content = self._table.slice(row, 1).to_pylist()[0]
-        row_id = content.pop(ROW_ID)
+        row_id = content[ROW_ID]
         self.rejects[row] = Reject(
             row_id=row_id,
             block=self._step.label,
@@ -118,7 +118,7 @@ class ShardContext:
             raw=raw,
             transient=transient,
             cost_usd=self._costs.get(row_id, 0.0),
-            row=canonical(content).decode("utf-8", "replace"),
+            row=canonical({name: value for name, value in content.items() if not is_reserved(name)}).decode("utf-8", "replace"),
         )
 
     def note_unparsed(self, choices: int = 1) -> None:

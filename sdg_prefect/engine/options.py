@@ -14,6 +14,16 @@ def _as_text(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
+def _as_values(given: Any) -> Any:
+    """Return values by name, also where each is written as NAME=VALUE."""
+    if not isinstance(given, (list, tuple)):
+        return given or {}
+    pairs = [str(text).partition("=") for text in given]
+    if wrong := next(("".join(pair) for pair in pairs if not pair[0].strip() or not pair[1]), ""):
+        raise ValueError(f"'{wrong}' is not of the form NAME=VALUE")
+    return {name.strip(): value for name, _, value in pairs}
+
+
 Place = Annotated[str, BeforeValidator(_as_text)]
 """A path or an address."""
 
@@ -51,6 +61,8 @@ class RunOptions(BaseModel):
     """Tokens that all runs of the flow on this store may cost; the flow's own budget if not given."""
     overrides: tuple[str, ...] = ()
     """Fields of blocks to set, each as BLOCK.KEY=VALUE."""
+    parameters: Annotated[dict[str, Any], BeforeValidator(_as_values)] = {}
+    """Values of the flow's parameters, each as NAME=VALUE."""
     fresh: bool = False
     """Reuse nothing of earlier runs."""
     retry_rejects: bool = False

@@ -40,7 +40,7 @@ def prepare(options: RunOptions, salt: str = "", *, needs_endpoints: bool = True
     Raises:
         FlowError: With every problem found.
     """
-    reading = scan_flow(options.flow, options.models, options.overrides)
+    reading = scan_flow(options.flow, options.models, options.overrides, options.parameters)
     spec, problems = reading.flow, reading.errors
     columns = _seed_columns(options, problems)
     problems += _output_problems(options)

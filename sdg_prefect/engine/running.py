@@ -18,6 +18,7 @@ from sdg_prefect.engine.live import Live
 from sdg_prefect.engine.opening import open_live
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.present import present
+from sdg_prefect.engine.rejecting import rejects_of
 from sdg_prefect.engine.results import StoreResults
 from sdg_prefect.engine.seeding import Seeds
 from sdg_prefect.engine.shard import Shard
@@ -215,7 +216,7 @@ class Run:
         self.tables = deliver(self.root, shards, self.plan.output_columns, self.options.output, keep_ids=self.options.keep_ids)
 
     async def _keep_rejects(self, walk: Walk) -> None:
-        if rejects := await walk.rejects():
+        if rejects := await rejects_of(walk):
             await asyncio.to_thread(write_rejects, self.root, self.run_id, rejects)
 
     def report(self, status: str, error: str = "") -> RunReport:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from sdg_prefect.blocks.lanes import Split
 from sdg_prefect.engine.context import Ask, ShardContext
 from sdg_prefect.engine.doing import do
 from sdg_prefect.plan.plan import Step
 from sdg_prefect.plan.sharding import Sizes, cut
-from sdg_prefect.rows import concat
 from sdg_prefect.store.checkpoints import Checkpoint, write_checkpoint
+from sdg_prefect.store.columns import together
 from sdg_prefect.store.root import Root
 from sdg_prefect.store.shards import DatasetRef, read_shards
 
@@ -51,13 +52,21 @@ def work(this: Assignment, ask: Ask) -> Checkpoint:
     """
     started = time.perf_counter()
     step, spill_folder = this.step, this.root.spill_folder
-    table = concat(read_shards(this.root, this.refs))
+    table = together(read_shards(this.root, this.refs))
     context = ShardContext(step, table, ask, is_last_attempt=this.is_last_attempt)
     parts, counts = do(step, table, context, spill_folder)
     if this.retry_rejects and (again := context.outdated):
         context = ShardContext(step, table, ask, is_last_attempt=this.is_last_attempt, again=again)
         parts, counts = do(step, table, context, spill_folder)
+    numbered = list(enumerate(parts))
     if step.scope == "all":
-        parts = [part.slice(*piece) for part in parts for piece in cut(part.num_rows, this.sizes.of(part.num_rows))]
+        numbered = [
+            (number, part.slice(*piece))
+            for number, part in numbered
+            for piece in cut(part.num_rows, this.sizes.of(part.num_rows))
+        ]
+    lanes = [number for number, _ in numbered] if isinstance(step.block, Split) else []
     rejects = [context.rejects[row] for row in sorted(context.rejects)]
-    return write_checkpoint(this.root, this.folder, parts, counts, rejects, this.run_id, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    pieces = [part for _, part in numbered]
+    return write_checkpoint(this.root, this.folder, pieces, counts, rejects, this.run_id, seconds, lanes)

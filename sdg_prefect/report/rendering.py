@@ -12,6 +12,7 @@ _HEAD = (
     "block",
     "rows in",
     "rows out",
+    "passed by",
     "filtered",
     "duplicates",
     "rejected",
@@ -30,7 +31,7 @@ def block_table(report: RunReport) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = [_HEAD]
     for tally in report.blocks:
         c = tally.counts
-        numbers = (c.rows_in, c.rows_out, c.filtered, c.deduplicated, c.rejected, c.llm_calls, c.replayed, c.tokens_in)
+        numbers = (c.rows_in, c.rows_out, c.skipped, c.filtered, c.deduplicated, c.rejected, c.llm_calls, c.replayed, c.tokens_in)
         cells = (*map(_number, numbers), _cached(c), _number(c.tokens_out), f"{tally.seconds:.1f}")
         rows.append((tally.name, *cells))
     kept = [place for place in range(len(_HEAD)) if place < _ALWAYS or any(row[place] != "·" for row in rows[1:])]

@@ -111,6 +111,7 @@ def block_json(tally: BlockTally) -> Mapping[str, Any]:
         "rows_in": counts.rows_in,
         "rows_out": counts.rows_out,
         "gave_rows": counts.gave_rows,
+        "skipped": counts.skipped,
         "filtered": counts.filtered,
         "deduplicated": counts.deduplicated,
         "rejected": counts.rejected,

@@ -55,6 +55,15 @@ class Document:
         """Make a problem with the place of a key or item."""
         return Problem(message, hint, self.file, self.line(*path), warning)
 
+    def report(self, message: str, hint: str = "", *path: str | int) -> None:
+        """Keep a problem, unless it comes of a value that is not there."""
+        if path not in self.unset:
+            self.problems.append(self.problem(message, hint, *path))
+
+    def warn(self, message: str, hint: str = "", *path: str | int) -> None:
+        """Keep a warning."""
+        self.problems.append(self.problem(message, hint, *path, warning=True))
+
 
 def read_file(path: FilePath, kind: str) -> Document:
     """Read a YAML file; that it is not there or not text is a problem like any other.
@@ -168,7 +177,7 @@ class _Builder:
         if "${" not in node.value or not _SECRETS.isdisjoint(path):
             return self._value(node)
         for written in _ANY_BRACES.findall(node.value):
-            if not _VARIABLE.fullmatch(written):
+            if not _VARIABLE.fullmatch(written) and not written.startswith("${parameters."):
                 message = f"'{written}' does not name an environment variable and stays as it is."
                 self._document.problems.append(self._document.problem(message, "", *path, warning=True))
         filled = _VARIABLE.sub(self._variable(path), node.value)

@@ -35,7 +35,8 @@ ROOT_KEYS = (
 )
 Kind = TypeVar("Kind", bound=Frozen)
 
-PIPELINE_KEYS = ("name", "flow", "blocks")
+PIPELINE_KEYS = ("name", "flow", "blocks", "parameters")
+INCLUDE_KEYS = ("include", "parameters")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -61,8 +62,6 @@ def read_root_values(reader: FileReader, data: Mapping[str, Any], default_name: 
     if not isinstance(metadata, dict):
         reader.report(f"'metadata' has to be a mapping, not {shown_value(metadata)}.", "", "metadata")
         metadata = {}
-    if "parameters" in data:
-        reader.warn("'parameters' has no effect.", "", "parameters")
     name = data.get("name") or metadata.get("name") or default_name
     if not isinstance(name, str):
         reader.report(
