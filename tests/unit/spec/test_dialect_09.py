@@ -68,7 +68,6 @@ def test_what_has_no_effect_is_told_with_its_line_and_stops_nothing(tmp_path: Pa
     told = [(problem.line, problem.message, problem.hint) for problem in flow.warnings]
     assert told == [
         (12, "unknown key 'extra' of a flow is ignored.", ""),
-        (11, "'parameters' has no effect.", ""),
         (7, "unknown key 'licence' of 'metadata' is ignored.", "Did you mean 'license'?"),
         (15, "'runtime_overrides' has no effect.", ""),
         (24, "block 'said': unknown field 'expand_list' is ignored.", "Did you mean 'expand_lists'?"),
