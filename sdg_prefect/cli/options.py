@@ -28,6 +28,9 @@ _METAVARS = {
     "budget_tokens": "N",
     "overrides": "BLOCK.KEY=VALUE",
     "parameters": "NAME=VALUE",
+    "date": "DAY",
+    "timezone": "ZONE",
+    "partition": "NAME=VALUE",
 }
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sdg_prefect.plan.plan import Plan
 
 
-_OF_RUNS = {"output", "api_key_env", "fresh", "retry_rejects", "allow_rejects", "keep_ids"}
+_OF_RUNS = {"api_key_env", "fresh", "retry_rejects", "allow_rejects", "keep_ids"}
 """Options that change nothing of what is told."""
 
 
@@ -35,6 +35,7 @@ def plan(
 
     load_own_blocks(blocks)
     prepared = prepare(asked)
+    asked = prepared.options
     for warning in prepared.plan.warnings:
         say(str(warning))
     outlook = _look_ahead(prepared.plan, asked) if asked.input is not None else None

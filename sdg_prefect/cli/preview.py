@@ -22,7 +22,20 @@ _LONGEST = 400
 """Characters of a text that are shown where nobody asks for more."""
 
 
-@takes("flow", "input", "model", "api_base", "api_key_env", "models", "storage", "overrides", "parameters")
+@takes(
+    "flow",
+    "input",
+    "model",
+    "api_base",
+    "api_key_env",
+    "models",
+    "storage",
+    "overrides",
+    "parameters",
+    "date",
+    "timezone",
+    "partition",
+)
 def preview(
     asked: RunOptions,
     rows: Annotated[int, typer.Option("-n", "--rows", min=1, help="How many seeds.", metavar="N")] = 3,
@@ -53,6 +66,7 @@ def _preview(asked: RunOptions) -> Preview:
     from sdg_prefect.store.checking import check_storage
 
     prepared = prepare(asked)
+    asked = prepared.options
     check_storage(asked.storage)
     for warning in prepared.plan.warnings:
         say(str(warning))

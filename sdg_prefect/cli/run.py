@@ -26,6 +26,8 @@ _INTERRUPTED = 130
 @takes(*RunOptions.model_fields)
 def run(
     asked: RunOptions,
+    first: Annotated[str | None, typer.Option("--from", help="First of several days, taken one by one.", metavar="DAY")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last of them.", metavar="DAY")] = None,
     blocks: Blocks = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON on the last line of stdout.")] = False,
 ) -> None:
@@ -33,22 +35,35 @@ def run(
     load_own_blocks(blocks)
     if asked.input is None:
         raise FlowError("there are no seeds.", "Name them with --input FILE.")
-    outcome = _watched(asked, prints_json=json_)
-    if json_:
-        _print_report(outcome.report)
-    elif asked.output is None:
-        _print_rows(outcome)
-    sys.exit(0 if outcome.is_success else 1)
+    runs = [asked] if first is last is None else _by_day(asked, first, last)
+    are_fine = True
+    for one in runs:
+        outcome = _watched(one, prints_json=json_, is_last=one is runs[-1])
+        are_fine = are_fine and outcome.is_success
+        if json_:
+            _print_report(outcome.report)
+        elif asked.output is None:
+            _print_rows(outcome)
+    sys.exit(0 if are_fine else 1)
 
 
-def _watched(asked: RunOptions, *, prints_json: bool) -> Outcome:
+def _by_day(asked: RunOptions, first: str | None, last: str | None) -> list[RunOptions]:
+    """Return the options for each of several days."""
+    from sdg_prefect.engine.partitions import days
+
+    if first is None or last is None or asked.date is not None:
+        raise FlowError("several days are named with --from and --to, both, and without --date.")
+    return [asked.model_copy(update={"date": day}) for day in days(first, last)]
+
+
+def _watched(asked: RunOptions, *, prints_json: bool, is_last: bool) -> Outcome:
     """Run, and show it; on the terminal as bars, elsewhere as lines."""
     from sdg_prefect.cli.progress import watch
     from sdg_prefect.engine.start import run as start
 
     with watch() as watcher:
         try:
-            outcome = start(asked, watcher)
+            outcome = start(asked, watcher, is_last=is_last)
         except KeyboardInterrupt as error:
             _say_interrupted(error, watcher, prints_json=prints_json)
             interruption = error

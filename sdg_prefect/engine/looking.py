@@ -36,10 +36,10 @@ _SAMPLE = 200
 
 def look_ahead(plan: Plan, options: RunOptions) -> Outlook:
     """Walk a plan through the store and the ledger without running anything or calling a model."""
-    from sdg_prefect.store.seeds import read_seeds
+    from sdg_prefect.engine.seeding import read_input
 
     root = Root.chosen(options.storage)
-    seeds = read_seeds(str(options.input), options.limit)
+    seeds = read_input(options, in_store=False)
     sizes = plan.sizes(options.shard_size)
     outlook = Outlook(seeds.num_rows, sizes.of(seeds.num_rows))
     if plan.budget is not None:

@@ -72,6 +72,27 @@ class RunOptions(BaseModel):
     keep_ids: bool = False
     """Keep the row ids in the output."""
 
+    incremental: bool = False
+    """Make rows of new seeds only, and add them to the output as its next version."""
+    mirror: bool = False
+    """Make a version of all seeds, known ones for nothing: rows of seeds that are gone or changed leave the output."""
+    date: str | None = None
+    """Day that {date} stands for in input and output: YYYY-MM-DD, today or yesterday; the day of the run if not given."""
+    timezone: str | None = None
+    """Time zone of that day, such as Europe/Berlin; UTC if not given."""
+    partition: tuple[str, ...] = ()
+    """What other names in braces stand for in input and output, each as NAME=VALUE."""
+
+    @property
+    def grows(self) -> bool:
+        """True if the output has versions."""
+        return self.incremental or self.mirror
+
+    @property
+    def may_lack_seeds(self) -> bool:
+        """True if a run without seeds is one with nothing to do. With ``mirror`` all rows would leave the output."""
+        return self.incremental and not self.mirror
+
     @model_validator(mode="wrap")
     @classmethod
     def _in_words(cls, given: Any, validate: ValidatorFunctionWrapHandler) -> Self:

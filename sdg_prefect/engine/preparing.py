@@ -8,14 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sdg_prefect.engine.options import RunOptions
-from sdg_prefect.errors import FlowError, InputError, Problem
+from sdg_prefect.engine.partitions import of_partition
+from sdg_prefect.engine.references import References, is_reference
+from sdg_prefect.errors import FlowError, InputError, NoSeeds, Problem
 from sdg_prefect.models.budget import Budget
 from sdg_prefect.models.endpoint import Endpoint, resolve_endpoints
 from sdg_prefect.models.pricing import price_of
 from sdg_prefect.plan.compile import compile_plan
 from sdg_prefect.plan.plan import Plan
+from sdg_prefect.spec.elsewhere import looking_up
 from sdg_prefect.spec.flow import FlowSpec
-from sdg_prefect.spec.reader import scan_flow
+from sdg_prefect.spec.reader import Reading, scan_flow
 from sdg_prefect.spec.tracking import Tracking, track_columns
 
 
@@ -26,6 +29,8 @@ class Prepared:
     spec: FlowSpec
     tracking: Tracking
     plan: Plan
+    options: RunOptions
+    """The options, with the places of what they name: of a partition, or of a block of Prefect's."""
 
 
 def prepare(options: RunOptions, salt: str = "", *, needs_endpoints: bool = True) -> Prepared:
@@ -40,7 +45,7 @@ def prepare(options: RunOptions, salt: str = "", *, needs_endpoints: bool = True
     Raises:
         FlowError: With every problem found.
     """
-    reading = scan_flow(options.flow, options.models, options.overrides, options.parameters)
+    options, reading = _read(options)
     spec, problems = reading.flow, reading.errors
     columns = _seed_columns(options, problems)
     problems += _output_problems(options)
@@ -63,7 +68,18 @@ def prepare(options: RunOptions, salt: str = "", *, needs_endpoints: bool = True
         raise FlowError(problems)
     if options.api_key_env:
         endpoints = {name: replace_key(endpoint, options.api_key_env) for name, endpoint in endpoints.items()}
-    return Prepared(spec, tracking, replace(compile_plan(spec, tracking, endpoints, salt), budget=budget))
+    return Prepared(spec, tracking, replace(compile_plan(spec, tracking, endpoints, salt), budget=budget), options)
+
+
+def _read(options: RunOptions) -> tuple[RunOptions, Reading]:
+    """Read a flow. What it and the options name on Prefect's server is looked up, if there is any such thing."""
+    with References() as references:
+        found = references.in_options(of_partition(options))
+        with looking_up(references.variable):
+            reading = scan_flow(found.flow, found.models, found.overrides, found.parameters)
+        reading = references.in_reading(reading, found.model)
+    # An endpoint of Prefect's that serves every model is now that of each.
+    return found.model_copy(update={"model": None}) if is_reference(found.model) else found, reading
 
 
 def _budget(options: RunOptions, own: Budget | None) -> Budget | None:
@@ -89,6 +105,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 def _command_problems(options: RunOptions) -> list[Problem]:
     """Find what is wrong between the options themselves."""
     problems = []
+    if options.grows and options.output is None:
+        problems.append(Problem("an output that grows has to have a place.", "Name it with --output."))
     if options.api_key_env and not _VARIABLE.fullmatch(options.api_key_env):
         hint = "Put the key into a variable, and name that."
         problems.append(Problem("--api-key-env takes the name of an environment variable, not a key.", hint))
@@ -117,6 +135,10 @@ def _seed_columns(options: RunOptions, problems: list[Problem]) -> Sequence[str]
 
     try:
         return peek_columns(options.input)
+    except NoSeeds as error:
+        # Seeds may come later.
+        problems += () if options.may_lack_seeds else error.problems
+        return None
     except InputError as error:
         problems += error.problems
         return None
@@ -126,9 +148,12 @@ def _output_problems(options: RunOptions) -> Sequence[Problem]:
     if options.output is None:
         return ()
     from sdg_prefect.store.output import check_output
+    from sdg_prefect.store.versions import Versions
 
     try:
         check_output(options.output)
+        if options.grows:
+            Versions(options.output).check()
     except FlowError as error:
         return error.problems
     return ()

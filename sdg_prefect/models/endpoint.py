@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal, Self
 
@@ -12,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from sdg_prefect.errors import FlowError, Problem, did_you_mean
 from sdg_prefect.frozen import Frozen, canonical
 from sdg_prefect.models.connections import without_user
+from sdg_prefect.models.keys import key_named
 from sdg_prefect.models.providers import calls_for_litellm
 from sdg_prefect.models.usage import Usage
 
@@ -188,15 +188,14 @@ class Endpoint(Address):
         return f"{self.model} {canonical(dict(self.params)).decode()}" if self.params else self.model
 
     def key(self) -> str | None:
-        """Read the key from the environment: the variable named here, or OPENAI_API_KEY for a server behind ``api_base``."""
+        """Read the key: that of the variable named here, or of OPENAI_API_KEY for a server behind ``api_base``."""
         if self.api_key_env:
             variable = self.api_key_env
         elif self.api_base and not self.is_simulated:
             variable = "OPENAI_API_KEY"
         else:
             return None
-        # Variables filled from files end in a line break, which no header may hold.
-        return os.environ.get(variable, "").strip() or None
+        return key_named(variable) or None
 
 
 _SERVICES = frozenset({"langflow", "langgraph", "generic_http", "mcp"})

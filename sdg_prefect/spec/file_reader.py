@@ -72,8 +72,7 @@ class FileReader:
 
     @property
     def _default_name(self) -> str:
-        path = self.path.resolve()
-        return path.parent.name if path.stem == "flow" and path.parent.name else path.stem
+        return default_name(self.path)
 
     def _mapping(self, data: dict[str, Any]) -> FlowSpec | None:
         if {"system", "generation"} & set(data):
@@ -230,6 +229,12 @@ class FileReader:
             f"'parameters' beside '{path[-1]}'",
             self.parameters.values,
         )
+
+
+def default_name(path: FilePath) -> str:
+    """Return the name of a flow that has none: that of its file, or of its folder where the file is ``flow.yaml``."""
+    whole = path.resolve()
+    return whole.parent.name if whole.stem == "flow" and whole.parent.name else whole.stem
 
 
 def _as_pipeline(flow: FlowSpec, name: str, place: Place) -> PipelineSpec:

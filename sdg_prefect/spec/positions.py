@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from sdg_prefect.blocks.files import shown_path
-from sdg_prefect.errors import Problem
+from sdg_prefect.errors import FlowError, Problem
+from sdg_prefect.spec.elsewhere import is_elsewhere, look_up
 from sdg_prefect.spec.syntax import syntax_problem
 
 Path = tuple[str | int, ...]
@@ -37,7 +38,7 @@ class Document:
     lines: dict[Path, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     unset: set[Path] = field(default_factory=set)
-    """Values that an environment variable should have filled; that they are missing is a problem already."""
+    """Values that a variable should have filled; that they are missing is a problem already."""
 
     @property
     def is_unreadable(self) -> bool:
@@ -101,8 +102,8 @@ def _near(path: FilePath) -> str:
 def read_document(text: str, file: str) -> Document:
     """Parse YAML; what is wrong with it stands in the document's problems.
 
-    ``${NAME}`` and ``${NAME:-default}`` in values are filled from the environment, but not where they stand for secrets. A key
-    that stands twice is a problem.
+    ``${NAME}`` and ``${NAME:-default}`` in values are filled from the environment, but not where they stand for secrets;
+    ``prefect:variable/NAME`` stands for a value that lies elsewhere. A key that stands twice is a problem.
     """
     document = Document(None, file)
     try:
@@ -174,6 +175,8 @@ class _Builder:
         )
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
+        if is_elsewhere(node.value):
+            return self._looked_up(node.value, path)
         if "${" not in node.value or not _SECRETS.isdisjoint(path):
             return self._value(node)
         for written in _ANY_BRACES.findall(node.value):
@@ -187,6 +190,14 @@ class _Builder:
         if kind == _TEXT:
             kind = self._loader.resolve(yaml.ScalarNode, filled, (True, False))  # type: ignore[no-untyped-call]
         return self._value(yaml.ScalarNode(kind, filled, node.start_mark, node.end_mark))
+
+    def _looked_up(self, reference: str, path: Path) -> Any:
+        try:
+            return look_up(reference)
+        except FlowError as error:
+            self._document.problems += [self._document.problem(one.message, one.hint, *path) for one in error.problems]
+            self._document.unset.add(path)
+            return reference
 
     def _value(self, node: yaml.ScalarNode) -> Any:
         try:
