@@ -186,8 +186,7 @@ class Run:
         where = (self.plan.output_columns, self.target, self.run_id, await self._keep_rejects(walk))
         self.tables = await walk.whole(shards, lambda whole: asyncio.to_thread(deliver, self.root, whole, *where))
         has_rejects = any(tally.counts.rejected for tally in self.tallies.values())
-        report = self.report("completed_with_rejects" if has_rejects else "completed")
-        self._keep(report)
+        self._keep(report := self.report("completed_with_rejects" if has_rejects else "completed"))
         self.stop.phase = Phase.FINISHED
         return report
 
