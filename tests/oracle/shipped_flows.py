@@ -66,31 +66,27 @@ def make_seeds(flow: FlowSpec) -> list[dict[str, Any]]:
 
 def script(flow: Path, spec: FlowSpec, folder: Path) -> Path:
     """Writes the replies that a flow needs and the simulated model would not think of: facts, and what lets rows pass a filter."""
-    replies = [*judged(spec)]
-    if flow.parent.name == "key_facts":
-        replies += [(text, FACTS.format(*text.split(". "))) for text in TEXTS]
+    replies = [(text, FACTS.format(*text.split(". "))) for text in TEXTS] if flow.parent.name == "key_facts" else [*tagged(spec)]
     file = folder / "replies.jsonl"
     lines = [json.dumps({"match": match, "reply": reply}, ensure_ascii=False) + "\n" for match, reply in replies]
     file.write_text("".join(lines), "utf-8")
     return file
 
 
-def judged(spec: FlowSpec) -> Iterator[tuple[str, str]]:
-    """Gives for each prompt that ends in a filter by tags its longest line, and a reply that passes the filter."""
+def tagged(spec: FlowSpec) -> Iterator[tuple[str, str]]:
+    """Gives for each prompt whose reply is filtered by tags its longest line, and a reply that passes; without filters for all."""
+    blocks = [block for _, block in spec.blocks()]
+    wanted = {block.input_cols[0]: block.filter_value for block in blocks if isinstance(block, ColumnValueFilterBlock)}
     prompt: PromptBuilderBlock | None = None
-    parsers: dict[str, tuple[PromptBuilderBlock, TagParserBlock]] = {}
-    for _, block in spec.blocks():
+    for block in blocks:
         if isinstance(block, PromptBuilderBlock):
             prompt = block
-        elif isinstance(block, TagParserBlock) and prompt is not None:
-            parsers |= {column: (prompt, block) for column in block.output_cols}
-        elif isinstance(block, ColumnValueFilterBlock) and block.input_cols[0] in parsers:
-            judge, parser = parsers[block.input_cols[0]]
-            wanted = block.filter_value[-1] if isinstance(block.filter_value, list) else block.filter_value
-            lines = [line for message in judge.prompt_config_path.messages for line in message.content.splitlines()]
-            said = [wanted if column == block.input_cols[0] else "so it is" for column in parser.output_cols]
-            tagged = zip(parser.start_tags, said, parser.end_tags, strict=True)
-            yield max((line.strip() for line in lines if "{" not in line), key=len), "".join(f"{a}{b}{c}" for a, b, c in tagged)
+        elif isinstance(block, TagParserBlock) and prompt is not None and (not wanted or wanted.keys() & set(block.output_cols)):
+            lines = [line.strip() for message in prompt.prompt_config_path.messages for line in message.content.splitlines()]
+            said = [wanted.get(column, "so it is") for column in block.output_cols]
+            values = [value[-1] if isinstance(value, list) else value for value in said]
+            parts = zip(block.start_tags, values, block.end_tags, strict=True)
+            yield max((line for line in lines if "{" not in line), key=len), "".join(f"{a}{b}{c}" for a, b, c in parts)
 
 
 def ours(flow: Path, seeds: list[dict[str, Any]], api_base: str, store: Path) -> list[dict[str, Any]]:
