@@ -26,6 +26,7 @@ def generate(
     storage: str | os.PathLike[str] | None = None,
     concurrency: int | None = None,
     shard_size: int | None = None,
+    runner: str | None = None,
     limit: int | None = None,
     budget: float | None = None,
     budget_tokens: int | None = None,
@@ -49,6 +50,7 @@ def generate(
         storage: Where shards and completions are kept: a folder or s3://; .sdg by default.
         concurrency: Calls in flight at most, for each endpoint.
         shard_size: Rows per shard; chosen by itself if not given.
+        runner: What works on shards: local, dask or ray; the last two with =WORKERS for so many here, or =ADDRESS of a cluster.
         limit: Only so many of the first seeds.
         budget: US dollars that all runs of the flow on this store may cost; the flow's own budget if not given.
         budget_tokens: Tokens that all runs of the flow on this store may cost; the flow's own budget if not given.
@@ -80,6 +82,7 @@ def generate(
         storage=storage,
         concurrency=concurrency,
         shard_size=shard_size,
+        runner=runner,
         limit=limit,
         budget=budget,
         budget_tokens=budget_tokens,

@@ -23,6 +23,7 @@ _METAVARS = {
     "api_key_env": "NAME",
     "models": "FILE",
     "storage": "PLACE",
+    "runner": "KIND[=WHERE]",
     "limit": "N",
     "budget": "USD",
     "budget_tokens": "N",

@@ -53,6 +53,8 @@ class RunOptions(BaseModel):
     """Calls in flight at most, for each endpoint."""
     shard_size: int | None = Field(default=None, ge=1)
     """Rows per shard; chosen by itself if not given."""
+    runner: str | None = None
+    """What works on shards: local, dask or ray; the last two with =WORKERS for so many here, or =ADDRESS of a cluster."""
     limit: int | None = Field(default=None, ge=1)
     """Only so many of the first seeds."""
     budget: float | None = Field(default=None, gt=0, allow_inf_nan=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.partitions import of_partition
 from sdg_prefect.engine.references import References, is_reference
+from sdg_prefect.engine.runners.choice import Choice
 from sdg_prefect.errors import FlowError, InputError, NoSeeds, Problem
 from sdg_prefect.models.budget import Budget
 from sdg_prefect.models.endpoint import Endpoint, resolve_endpoints
@@ -104,7 +105,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 def _command_problems(options: RunOptions) -> list[Problem]:
     """Find what is wrong between the options themselves."""
-    problems = []
+    problems = list(_runner_problems(options.runner))
     if options.grows and options.output is None:
         problems.append(Problem("an output that grows has to have a place.", "Name it with --output."))
     if options.api_key_env and not _VARIABLE.fullmatch(options.api_key_env):
@@ -113,6 +114,14 @@ def _command_problems(options: RunOptions) -> list[Problem]:
     if isinstance(options.input, str) and options.output and _same_file(options.input, options.output):
         problems.append(Problem(f"the output '{options.output}' is the file of the seeds.", "Name another one with --output."))
     return problems
+
+
+def _runner_problems(runner: str | None) -> Sequence[Problem]:
+    try:
+        Choice.of(runner)
+    except FlowError as error:
+        return error.problems
+    return ()
 
 
 def _same_file(one: str, other: str) -> bool:
