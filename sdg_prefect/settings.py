@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     """Seconds before Prefect's first retry of a shard; doubles each time, with jitter."""
     drain_seconds: float = Field(default=10.0, ge=0)
     """Longest wait in seconds for the calls in flight when a run is stopped."""
+    patience_seconds: int = Field(default=7 * 24 * 3600, ge=1)
+    """Seconds that a run waits for a person: for a decision on its rows, or to be resumed where it was suspended."""
     server_port: int = Field(default=4200, ge=1, le=65535)
     """Port of the managed local Prefect server; the next free one is taken if it is in use."""
     server_timeout: float = Field(default=180.0, gt=0)

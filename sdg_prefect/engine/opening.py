@@ -12,6 +12,7 @@ from sdg_prefect.engine.log import logger
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.runners.in_threads import InThreads
 from sdg_prefect.engine.threads import Threads
+from sdg_prefect.errors import SdgError
 from sdg_prefect.models.batches.batches import Batches
 from sdg_prefect.models.connecting import connect
 from sdg_prefect.models.endpoint import Address, Endpoint
@@ -56,6 +57,16 @@ async def open_live(
     sizes = plan.sizes(options.shard_size)
     threads, loop = Threads(), asyncio.get_running_loop()
     return Live(root, gateway, observer, run_id, sizes, threads, InThreads(threads), loop, retry_rejects=options.retry_rejects)
+
+
+async def close_live(live: Live) -> None:
+    """Give everything back, and say what could not be."""
+    try:
+        await live.close()
+    except (SdgError, OSError) as error:
+        live.observer.say(f"The store could not be closed: {error}")
+    if left := live.gateway.batches.left_behind:
+        live.observer.say(left)
 
 
 def _limited(endpoint: Endpoint, concurrency: int | None) -> Endpoint:
