@@ -46,7 +46,7 @@ class Walk:
     """A part of each checkpoint with rejected rows."""
     folders: set[str] = field(default_factory=set)
     """Folders of the checkpoints that it made, found or began."""
-    _tasks: dict[int, Task[Any, Any]] = field(default_factory=dict)
+    _tasks: dict[str, Task[Any, Any]] = field(default_factory=dict)
     _at_work: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     """By folder of the checkpoint: shards of equal content, as all empty ones are, share one."""
     _made: list[Checkpoint] = field(default_factory=list)
@@ -78,11 +78,6 @@ class Walk:
             # Taken out, for to cancel twice would disturb Prefect in recording it.
             self._open.pop(folder).cancel()
 
-    def _go_on(self) -> None:
-        """Raise CancelledError if the run is to end."""
-        if self.live.gateway.is_stopped:
-            raise asyncio.CancelledError("the run is stopping")
-
     async def pipeline(self, plan: PipelinePlan, shards: Sequence[Shard]) -> list[Shard]:
         """Run a pipeline as a subflow, as often as it says; rounds stand one after another."""
         if plan.times == 1:
@@ -96,7 +91,7 @@ class Walk:
 
     async def subflow(self, run_name: str, plan: PipelinePlan, shards: Sequence[Shard]) -> list[Shard]:
         """Run a pipeline once."""
-        self._go_on()
+        await self.live.gateway.released()
 
         async def body() -> list[Shard]:
             return await self._steps(plan, list(shards))
@@ -170,14 +165,15 @@ class Walk:
         is_shown = not is_again
 
         async def make(shards: Sequence[Shard]) -> Checkpoint:
-            key = step.checkpoint_key(tuple(shard.ref.content for shard in shards))
+            asked = await self.live.reviewed(step, [shard.ref for shard in shards])
+            key = asked.checkpoint_key(tuple(shard.ref.content for shard in shards))
             folder = checkpoint_folder(step.key, key)
             self.folders.add(folder)
 
             async def work() -> Checkpoint:
                 nonlocal is_shown
                 is_first, is_shown = is_shown, False
-                return await self._worked(step, shards, folder, is_shown=is_first)
+                return await self._worked(asked, shards, folder, is_shown=is_first)
 
             async with self._at_work[folder]:
                 return await self._claiming.work_on(key, lambda: self.storage.holds(folder, is_suspect=is_again), work)
@@ -193,7 +189,7 @@ class Walk:
 
     async def _worked(self, step: Step, shards: Sequence[Shard], folder: str, *, is_shown: bool) -> Checkpoint:
         """Make the task run of a block."""
-        self._go_on()
+        await self.live.gateway.released()
         refs = tuple(shard.ref for shard in shards)
         first = shards[0]
         place = f"[{first.number}/{first.of}]" if step.scope == "row" else "[1/1]"
@@ -228,9 +224,9 @@ class Walk:
         self.stop()
 
     def _task(self, step: Step) -> Task[Any, Any]:
-        if id(step) not in self._tasks:
-            self._tasks[id(step)] = make_task(step, self.storage)
-        return self._tasks[id(step)]
+        if step.label not in self._tasks:
+            self._tasks[step.label] = make_task(step, self.storage)
+        return self._tasks[step.label]
 
     def _tally(self, step: Step, checkpoint: Checkpoint) -> None:
         replayed = checkpoint.run_id != self.live.run_id

@@ -38,6 +38,8 @@ class Step:
     """Columns after the step, as far as they are known."""
     parts: Mapping[str, str] = field(default_factory=dict)
     """Hashes of what the key is made of, by names that people know: says later why earlier work does not fit."""
+    decision: str = ""
+    """Hash of what a person decided about the rows, where the step waits for that."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -55,7 +57,7 @@ class Step:
 
     def checkpoint_key(self, contents: tuple[str, ...]) -> str:
         """Return the key of the step's checkpoint for input shards of these contents."""
-        return digest(self.key, contents)
+        return digest(self.key, contents, self.decision) if self.decision else digest(self.key, contents)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ class RunReport:
     """What a run did."""
 
     status: str
-    """``completed``, ``completed_with_rejects``, ``nothing_new``, ``failed``, ``interrupted`` or ``stopped_by_budget``."""
+    """``completed``, ``completed_with_rejects``, ``nothing_new``, ``failed``, ``interrupted``, ``suspended``,
+    ``stopped_by_budget`` or ``stopped_by_review``."""
     run_id: str
     flow: str
     rows_in: int
@@ -57,6 +58,8 @@ class RunReport:
     """The budget, and what this and earlier runs spent of it, if there is one."""
     endpoints: Sequence[Mapping[str, Any]] = ()
     """For each endpoint that was called: the model, its address, the calls sent there, and those that it answered."""
+    reviews: Sequence[Mapping[str, Any]] = ()
+    """What people decided about rows: the block, how many rows, the decision, and where it came from."""
 
     version: Mapping[str, Any] | None = None
     """The newest version of an output that grows: its number, the rows and seeds of the output, and those that the run added."""
@@ -101,6 +104,7 @@ class RunReport:
             "ui_url": self.ui_url or None,
             "budget": self.budget,
             "endpoints": list(self.endpoints),
+            "reviews": list(self.reviews),
             "version": self.version,
             "warnings": list(self.warnings),
             "blocks": [block_json(tally) for tally in self.blocks],

@@ -13,7 +13,7 @@ from sdg_prefect.store.listing import read_files
 from sdg_prefect.store.root import Root
 
 REJECTS_FILE = "rejects.parquet"
-_REPORT = "report.json"
+REPORT_FILE = "report.json"
 USES_FILE = "uses.json"
 """What a run works with: ``{flow, file, input, steps: [{name, type, key, ledger_key, parts}]}``; when it has ended also
 ``checkpoints``, the folders of those that it made or found."""
@@ -27,12 +27,12 @@ def write_plan(root: Root, run_id: str, plan: str) -> None:
 def write_report(root: Root, run_id: str, report: Mapping[str, Any]) -> None:
     """Write the report of a run."""
     content = json.dumps(report, ensure_ascii=False, indent=1)
-    root.write(f"{content}\n".encode(), "runs", run_id, _REPORT)
+    root.write(f"{content}\n".encode(), "runs", run_id, REPORT_FILE)
 
 
 def has_report(root: Root, run_id: str) -> bool:
     """True if a run has written its report."""
-    return root.exists("runs", run_id, _REPORT)
+    return root.exists("runs", run_id, REPORT_FILE)
 
 
 def write_uses(root: Root, run_id: str, uses: Mapping[str, Any]) -> None:
@@ -68,7 +68,7 @@ def run_ids(root: Root) -> list[str]:
 
 def read_reports(root: Root, run_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Read the reports of runs, by their ids; those that have none, for they are still on or were killed, are left out."""
-    return _read_objects(root, run_ids, _REPORT)
+    return _read_objects(root, run_ids, REPORT_FILE)
 
 
 def _read_objects(root: Root, run_ids: Iterable[str], name: str) -> dict[str, dict[str, Any]]:
