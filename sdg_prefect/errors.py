@@ -126,6 +126,10 @@ class ReviewStopped(SdgError):
     run_status = "stopped_by_review"
 
 
+class ExpectationError(SdgError):
+    """The rows of a run are not what its flow expects, and the gate says that the run fails."""
+
+
 class ConservationError(SdgError):
     """A block lost or invented rows: rows in ≠ rows that gave rows + filtered + deduplicated + rejected."""
 

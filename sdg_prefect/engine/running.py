@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sdg_prefect.engine.budgeting import open_spending, why_stopped
-from sdg_prefect.engine.delivering import Target, deliver
+from sdg_prefect.engine.delivering import Target
 from sdg_prefect.engine.flows import run_logger
+from sdg_prefect.engine.keeping import Keeping
 from sdg_prefect.engine.live import Live
 from sdg_prefect.engine.opening import close_live, open_live
 from sdg_prefect.engine.options import RunOptions
+from sdg_prefect.engine.outcome import status_of
 from sdg_prefect.engine.present import present
+from sdg_prefect.engine.pulse import moment, watched_by
 from sdg_prefect.engine.rejecting import rejects_of
 from sdg_prefect.engine.results import StoreResults
 from sdg_prefect.engine.reviewing import Reviews
@@ -32,10 +35,8 @@ from sdg_prefect.plan.plan import Plan
 from sdg_prefect.report.progress import Everyone, Observer
 from sdg_prefect.report.rendering import headline
 from sdg_prefect.report.run_report import BlockTally, RunReport
-from sdg_prefect.store.checkpoints import Reject
 from sdg_prefect.store.integrity import telling
 from sdg_prefect.store.root import Root
-from sdg_prefect.store.runs import write_plan, write_rejects, write_report, write_uses
 from sdg_prefect.store.sharing.claims import Unclaimed, open_claims
 
 if TYPE_CHECKING:
@@ -60,19 +61,16 @@ class Run:
     task_runs: int = 0
     final_report: RunReport | None = None
     """How the run ended, whether or not the store could keep it."""
-    uses: Mapping[str, Any] = field(default_factory=dict)
-    """What the store knows the run to use; empty as long as it has not begun."""
     spending: Spending | None = None
     """Keeps the run within its budget, if it has one."""
     gateway: Gateway | None = None
     """Takes all calls, once the run has begun."""
     reviews: Reviews | None = None
     """Asks people about rows, once the run has begun."""
-    rejects: Sequence[Reject] = ()
-    """The rows that it rejected, once they are kept."""
 
     def __post_init__(self) -> None:
         self.root = Root.chosen(self.options.storage)
+        self.keeping = Keeping(self.root, self.run_id, self.plan, self.options)
         self.view = View(self.plan, self.options, self.root, self.run_id, self.flow_run_ids)
         self.observer = Everyone(self.observer, self.view.counting)
         self.tallies = {label: BlockTally(label) for label in self.plan.labels()}
@@ -123,7 +121,8 @@ class Run:
             self.observer.say(many)
         self.started = time.perf_counter()
         try:
-            async with self.view.while_it_goes(lambda: self.stop.notice):
+            looked_at = watched_by(self.keeping.timeline, lambda: moment(self.gateway, self.tallies.values()))
+            async with self.view.while_it_goes(lambda: self.stop.notice), looked_at:
                 report = await self._work(walk)
         except (SdgError, OSError) as error:
             failure = as_store_error(error)
@@ -147,7 +146,7 @@ class Run:
         return report
 
     async def _show(self, report: RunReport) -> None:
-        await self.view.ended(report, self.rejects, self.tables)
+        await self.view.ended(report, self.keeping.rejects, self.tables)
 
     @property
     def _why_stopped(self) -> str:
@@ -174,10 +173,11 @@ class Run:
             raise
         self.stop.go_on(Phase.WRITING)
         self.task_runs = walk.task_runs
-        where = (self.plan.output_columns, self.target, self.run_id, await self._keep_rejects(walk))
-        self.tables = await walk.whole(shards, lambda whole: asyncio.to_thread(deliver, self.root, whole, *where))
-        has_rejects = any(tally.counts.rejected for tally in self.tallies.values())
-        self._keep(report := self.report("completed_with_rejects" if has_rejects else "completed"))
+        await self._keep_rejects(walk)
+        known = (self.target, self.tallies, walk.made)
+        self.tables = await walk.whole(shards, lambda whole: asyncio.to_thread(self.keeping.deliver, whole, *known))
+        report = self.report(status_of(self.tallies.values(), self.tables, self.keeping.quarantined))
+        await self._keep(report)
         self.stop.phase = Phase.FINISHED
         return report
 
@@ -191,7 +191,7 @@ class Run:
         try:
             if walk is not None:
                 await self._keep_rejects(walk)
-            self._keep(report)
+            await self._keep(report)
         except (SdgError, OSError) as unkept:
             self.observer.say(f"The report of the run could not be kept: {unkept}")
         return report
@@ -199,15 +199,11 @@ class Run:
     def _seed_shards(self, live: Live) -> list[Shard]:
         """Say what the run uses, and put its seeds into the store."""
         size = live.sizes.of(self.seeds.rows)
-        self.uses = self.plan.uses() | {"input": (folder := self.seeds.folder(size))}
-        write_uses(self.root, self.run_id, self.uses)
+        self.keeping.begin(folder := self.seeds.folder(size))
         return self.seeds.store(self.root, folder, size, self.run_id)
 
-    async def _keep_rejects(self, walk: Walk) -> Sequence[Reject]:
-        self.rejects = await rejects_of(walk)
-        if self.rejects:
-            await asyncio.to_thread(write_rejects, self.root, self.run_id, self.rejects)
-        return self.rejects
+    async def _keep_rejects(self, walk: Walk) -> None:
+        await asyncio.to_thread(self.keeping.keep_rejects, await rejects_of(walk))
 
     def report(self, status: str, error: str = "") -> RunReport:
         """Return the report as things stand."""
@@ -228,11 +224,10 @@ class Run:
             endpoints=() if self.gateway is None else self.gateway.tally(),
             version=self.target.version,
             reviews=() if self.reviews is None else self.reviews.decided,
+            gates=[verdict.to_json() for verdict in self.keeping.gates.verdicts],
+            rows_quarantined=self.keeping.quarantined,
         )
 
-    def _keep(self, report: RunReport) -> None:
-        if self.stop.walk is not None:
-            write_uses(self.root, self.run_id, {**self.uses, "checkpoints": sorted(self.stop.walk.folders)})
+    async def _keep(self, report: RunReport) -> None:
         self.final_report = report
-        write_plan(self.root, self.run_id, str(self.plan))
-        write_report(self.root, self.run_id, report.to_json())
+        await asyncio.to_thread(self.keeping.end, report, self.stop.walk)

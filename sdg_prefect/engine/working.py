@@ -70,6 +70,6 @@ def work(this: Assignment, ask: Ask) -> Checkpoint:
     rejects = [context.rejects[row] for row in sorted(context.rejects)]
     if rejects:
         context.log(rejects_line(rejects, table.num_rows))
-    seconds = time.perf_counter() - started
+    seconds, seen = time.perf_counter() - started, context.seen.to_json()
     pieces = [part for _, part in numbered]
-    return write_checkpoint(this.root, this.folder, pieces, counts, rejects, this.run_id, seconds, lanes)
+    return write_checkpoint(this.root, this.folder, pieces, counts, rejects, this.run_id, seconds, lanes, seen)

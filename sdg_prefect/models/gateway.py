@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -192,7 +193,7 @@ class Gateway:
         if isinstance(result, Completion):
             if known is None:
                 with self._stopping_if_not_kept():
-                    ledger.keep(key, result.to_record())
+                    ledger.keep(key, {**result.to_record(), "at": round(time.time(), 3)})
             in_ledger.append(key)
         return result
 

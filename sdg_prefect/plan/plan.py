@@ -12,6 +12,7 @@ from sdg_prefect.frozen import digest
 from sdg_prefect.models.budget import Budget
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.plan.sharding import Sizes
+from sdg_prefect.report.expectations import NOTHING, Expectations
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Step:
     """Hashes of what the key is made of, by names that people know: says later why earlier work does not fit."""
     decision: str = ""
     """Hash of what a person decided about the rows, where the step waits for that."""
+    expect: Expectations = NOTHING
+    """What is expected of its rows. No part of its key."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -141,6 +144,10 @@ class Plan:
     warnings: tuple[Problem, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """The values of the flow's parameters."""
+    expect: Expectations = NOTHING
+    """What is expected of the rows of the output."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What the flow says of itself: ``description``, ``author``, ``license``, ``version``, ``tags``."""
 
     def steps(self) -> list[Step]:
         """Return all steps in order."""
