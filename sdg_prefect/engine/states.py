@@ -7,6 +7,7 @@ from typing import Any
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
+from sdg_prefect.engine.outcome import QUARANTINED
 from sdg_prefect.errors import SdgError
 from sdg_prefect.report.rendering import headline
 from sdg_prefect.report.run_report import RunReport
@@ -18,6 +19,7 @@ _NOTHING_TO_DO = "Nothing to do"
 _NAMES = {
     "nothing_new": _NOTHING_TO_DO,
     "completed_with_rejects": "Completed with rejects",
+    QUARANTINED: "Quarantined",
     "stopped_by_budget": "Stopped by budget",
     "stopped_by_review": "Stopped by review",
 }
@@ -31,7 +33,7 @@ def completed(report: RunReport, data: Any = None) -> State[Any]:
         data: What the flow returns.
     """
     shards = sum(block.shards for block in report.blocks)
-    if shards and all(block.shards == block.shards_replayed for block in report.blocks):
+    if report.status != QUARANTINED and shards and all(block.shards == block.shards_replayed for block in report.blocks):
         message = f"All {shards:,} shards were there from earlier runs; nothing was asked. {headline(report)}"
         return Completed(name=_NOTHING_TO_DO, message=message, data=data)
     return Completed(name=_NAMES.get(report.status, "Completed"), message=headline(report), data=data)

@@ -24,6 +24,9 @@ _ENDS = {
     "quarantined": "COMPLETE",
     "interrupted": "ABORT",
     "stopped_by_budget": "ABORT",
+    "stopped_by_review": "ABORT",
+    "suspended": "ABORT",
+    "nothing_new": "COMPLETE",
 }
 
 

@@ -137,6 +137,6 @@ def closing_lines(report: RunReport) -> list[str]:
         lines.append(f"rows that were kept apart: {report.storage}/runs/{report.run_id}/quarantine.parquet")
     lines += [f"rows: {report.output}"] if report.output and report.rows_out else []
     lines += [f"      {_version(report.version)}"] if report.version and report.blocks else []
-    lines.append(f"page: {report.storage}/runs/{report.run_id}/report.html")
+    lines += [f"page: {report.storage}/runs/{report.run_id}/report.html"] if report.blocks else []
     lines += [f"run:  {report.ui_url}"] if report.ui_url else []
     return lines
