@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sdg_prefect.engine.shard import Shard
@@ -99,7 +100,13 @@ def told(versions: Sequence[Version], added: Version | None = None) -> Mapping[s
 
 
 def deliver(
-    root: Root, shards: Sequence[Shard], columns: Sequence[str] | None, target: Target, run_id: str, rejects: Sequence[Reject]
+    root: Root,
+    shards: Sequence[Shard],
+    columns: Sequence[str] | None,
+    target: Target,
+    run_id: str,
+    rejects: Sequence[Reject],
+    most: int | None = None,
 ) -> list[pa.Table]:
     """Write the rows of shards to the output, in the order of the seeds, and return them.
 
@@ -110,8 +117,12 @@ def deliver(
         target: Where to.
         run_id: The run.
         rejects: The rows that were rejected.
+        most: How many rows are wanted, from the first on; None for all.
     """
     tables = with_rows(read_shards(root, [shard.ref for shard in shards]))
+    if most is not None:
+        before = accumulate((table.num_rows for table in tables), initial=0)
+        tables = with_rows([table.slice(0, max(0, most - start)) for table, start in zip(tables, before, strict=False)])
     schema = unified_schema([table.schema for table in tables])
     if columns is not None:
         names = [schema.names[0], *(name for name in columns if name in schema.names)]

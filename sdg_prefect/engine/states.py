@@ -18,6 +18,7 @@ _NOTHING_TO_DO = "Nothing to do"
 _NAMES = {
     "nothing_new": _NOTHING_TO_DO,
     "completed_with_rejects": "Completed with rejects",
+    "target_missed": "Target missed",
     "stopped_by_budget": "Stopped by budget",
     "stopped_by_review": "Stopped by review",
 }

@@ -17,6 +17,7 @@ from sdg_prefect.models.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from sdg_prefect.spec.parameter import Parameter
+    from sdg_prefect.spec.target import Target
 
 
 class Inputs(Frozen):
@@ -164,6 +165,8 @@ class FlowSpec:
     """Share of rejected rows up to which a run counts as completed."""
     budget: Budget | None = None
     """What its calls may cost."""
+    target: Target | None = None
+    """How many rows are wanted, where that is said."""
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     """What it leaves open."""
     values: Mapping[str, Any] = field(default_factory=dict)

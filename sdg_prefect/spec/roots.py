@@ -15,6 +15,7 @@ from sdg_prefect.models.budget import Budget
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.spec.flow import About, Inputs
 from sdg_prefect.spec.positions import Document, Path
+from sdg_prefect.spec.target import Target
 from sdg_prefect.spec.wording import explain, is_secret, shown_value
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ ROOT_KEYS = (
     "blocks",
     "pipelines",
     "output_columns",
+    "target_rows",
+    "max_candidates",
     "max_reject_rate",
     "budget",
     "parameters",
@@ -51,6 +54,7 @@ class RootValues:
     keep_inputs: bool
     max_reject_rate: float
     budget: Budget | None
+    target: Target | None
     about: About
     lines: Mapping[str, int]
     """Lines of ``inputs`` and ``output_columns``, as a user calls them."""
@@ -83,6 +87,7 @@ def read_root_values(reader: FileReader, data: Mapping[str, Any], default_name: 
         keep_inputs=own is None and theirs is not None,
         max_reject_rate=float(rate),
         budget=_budget(reader, data),
+        target=_target(reader, data),
         about=_about(reader, metadata),
         lines={
             "inputs": reader.document.line("inputs" if "inputs" in data else "metadata"),
@@ -128,6 +133,16 @@ def _budget(reader: FileReader, data: Mapping[str, Any]) -> Budget | None:
     if data.get("budget") is None:
         return None
     return _validated(reader, Budget, data["budget"], ("budget",))
+
+
+def _target(reader: FileReader, data: Mapping[str, Any]) -> Target | None:
+    given = {key: data[key] for key in ("target_rows", "max_candidates") if data.get(key) is not None}
+    wrong = {key: value for key, value in given.items() if isinstance(value, bool) or not isinstance(value, int) or value < 1}
+    for key, value in wrong.items():
+        reader.report(f"'{key}' has to be a whole number above 0, not {shown_value(value)}.", "", key)
+    if "max_candidates" in given and "target_rows" not in given:
+        reader.report("'max_candidates' is of no use without 'target_rows'.", "", "max_candidates")
+    return None if wrong or "target_rows" not in given else Target.of(given["target_rows"], given.get("max_candidates"))
 
 
 def _validated(reader: FileReader, kind: type[Kind], value: Any, path: Path) -> Kind | None:
