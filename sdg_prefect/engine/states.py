@@ -20,6 +20,7 @@ _NAMES = {
     "nothing_new": _NOTHING_TO_DO,
     "completed_with_rejects": "Completed with rejects",
     QUARANTINED: "Quarantined",
+    "target_missed": "Target missed",
     "stopped_by_budget": "Stopped by budget",
     "stopped_by_review": "Stopped by review",
 }
