@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.frozen import Frozen, digest
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ class Block(Frozen):
     """True if one input row may give several output rows."""
     is_opaque: ClassVar[bool] = False
     """True if the block does not say what it reads and writes, so that columns cannot be tracked beyond it."""
+    family: ClassVar[str] = "Other blocks"
+    """The heading under which the reference describes the block."""
+    example: ClassVar[Example | None] = None
+    """A short example, which the reference shows and ``check_example`` runs."""
 
     block_name: str = Field(min_length=1)
     """Name of the step, shown everywhere."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from sdg_prefect.blocks.base import Block, Columns
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.llm import Expansion, reject_failure
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.sampling import KNOWN, GenKwargs, normal
@@ -26,22 +27,26 @@ if TYPE_CHECKING:
 class MessagesBlock(Block):
     """The way of chat messages from a column to a model and of its replies to a column; one row stays one row."""
 
+    family: ClassVar[str] = "Ask a model"
+
     model_id: str = Field(min_length=1)
     """The model, by the name that ``models:`` or the endpoint knows."""
 
     def model_ids(self) -> Iterable[str]:
         return (self.model_id,)
 
-    def _send(self, rows: Dataset, context: Context, source: str, target: str, params: Mapping[str, Any]) -> Dataset:
+    def _send(
+        self, rows: Dataset, context: Context, source: str, target: str, params: Mapping[str, Any], thoughts: str | None = None
+    ) -> Dataset:
         table = to_table(rows)
         requests, places = self._ask(table, source, params, context)
-        expansion = Expansion((target,))
+        expansion = Expansion((target, *([thoughts] if thoughts else [])))
         for place, answer in zip(places, context.complete(requests), strict=True):
             if isinstance(answer, Failure):
                 reject_failure(context, place, answer)
             else:
-                expansion.add(place, [self._value(answer)])
-        return to_dataset(expansion.table(table, self._kind()))
+                expansion.add(place, [self._value(answer), self._thoughts(answer)][: len(expansion.columns)])
+        return to_dataset(expansion.table(table, [self._kind()] * len(expansion.columns)))
 
     def _kind(self) -> pa.DataType:
         """Return the type of the column of replies."""
@@ -61,6 +66,9 @@ class MessagesBlock(Block):
             places.append(place)
         shared = shared_messages([request.messages or () for request in requests])
         return [replace(request, shared_prefix=shared) for request in requests], places
+
+    def _thoughts(self, answer: Completion) -> Any:
+        return answer.choices[0].reasoning if answer.choices else None
 
     def _value(self, answer: Completion) -> Any:
         return answer.choices[0].text or "" if answer.choices else ""
@@ -82,10 +90,19 @@ class LLMMessagesBlock(MessagesBlock):
     With ``n`` given and a temperature of 0 the temperature becomes 0.7, since equal replies are of no use.
     """
 
+    example: ClassVar[Example] = Example(
+        config={"model_id": "teacher", "input_col": "messages", "output_col": "reply"},
+        rows=[{"messages": [{"role": "user", "content": "Who dances?"}]}],
+        replies={"Who dances?": "Bees."},
+        output=[{"messages": [{"role": "user", "content": "Who dances?"}], "reply": "Bees."}],
+    )
+
     input_col: str = Field(min_length=1)
     """Column of message lists: ``[{role, content}, ...]``."""
     output_col: str = Field(min_length=1)
     """Column that gets the reply."""
+    reasoning_col: str | None = None
+    """Column that gets what a reasoning model thought before its reply, where the server tells; a list beside a list."""
     model_prompt: str | None = None
     """Without effect: the server applies the template of its model."""
     gen_kwargs: GenKwargs = Field(default_factory=dict)
@@ -95,14 +112,14 @@ class LLMMessagesBlock(MessagesBlock):
         return (self.input_col,)
 
     def writes(self) -> Iterable[str]:
-        return (self.output_col,)
+        return (self.output_col,) if self.reasoning_col is None else (self.output_col, self.reasoning_col)
 
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Send and keep."""
         params = {"temperature": 0, "max_tokens": 4096, **self.gen_kwargs}
         if params.get("n") and params["temperature"] <= 0:
             params["temperature"] = 0.7
-        return self._send(rows, context, self.input_col, self.output_col, params)
+        return self._send(rows, context, self.input_col, self.output_col, params, self.reasoning_col)
 
     @property
     def _gives_lists(self) -> bool:
@@ -113,6 +130,9 @@ class LLMMessagesBlock(MessagesBlock):
 
         return pa.list_(pa.string()) if self._gives_lists else pa.string()
 
+    def _thoughts(self, answer: Completion) -> Any:
+        return [choice.reasoning for choice in answer.choices] if self._gives_lists else super()._thoughts(answer)
+
     def _value(self, answer: Completion) -> Any:
         return [choice.text or "" for choice in answer.choices] if self._gives_lists else super()._value(answer)
 
@@ -122,6 +142,13 @@ class OpenAIChat(MessagesBlock):
 
     Parameters stand beside the columns; those in ``gen_kwargs`` win.
     """
+
+    example: ClassVar[Example] = Example(
+        config={"model_id": "teacher", "input_cols": "messages", "output_cols": "reply", "max_tokens": 100},
+        rows=[{"messages": [{"role": "user", "content": "Who dances?"}]}],
+        replies={"Who dances?": "Bees."},
+        output=[{"messages": [{"role": "user", "content": "Who dances?"}], "reply": "Bees."}],
+    )
 
     input_cols: tuple[str, ...] | str = Field(min_length=1)
     """The one column of message lists."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from sdg_prefect.blocks.base import Block, Columns
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.rows import set_column, to_dataset, to_table
 
@@ -43,6 +44,12 @@ class FilterByValueBlock(Block):
     """
 
     leaves_out: ClassVar[Literal["filtered"]] = "filtered"
+    family: ClassVar[str] = "Keep or leave out rows"
+    example: ClassVar[Example] = Example(
+        config={"filter_column": "score", "filter_value": 4, "operation": "operator.ge", "convert_dtype": "int"},
+        rows=[{"text": "Bees dance.", "score": "5"}, {"text": "Bees bee.", "score": "1"}],
+        output=[{"text": "Bees dance.", "score": 5}],
+    )
 
     filter_column: str = Field(min_length=1)
     """Column to look at."""

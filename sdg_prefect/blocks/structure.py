@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from sdg_prefect.blocks.base import Block
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.registry import block
 
 
@@ -16,11 +17,14 @@ class StructureBlock(Block):
 
     makes_rows: ClassVar[bool] = True
     is_opaque: ClassVar[bool] = True
+    family: ClassVar[str] = "Blocks made of blocks"
 
 
 @block("PipelineBlock")
 class PipelineBlock(StructureBlock):
     """Run another pipeline here, as a nested one: from a flow file, or written in place."""
+
+    example: ClassVar[Example] = Example(config={"flow": "summaries/flow.yaml"})
 
     flow: str | None = None
     """Path of a flow file."""
@@ -34,6 +38,10 @@ class IterBlock(StructureBlock):
 
     Each round has row ids of its own, so that a model is asked anew in each.
     """
+
+    example: ClassVar[Example] = Example(
+        config={"num_iters": 3, "block_type": "PipelineBlock", "block_kwargs": {"flow": "questions/flow.yaml"}},
+    )
 
     num_iters: int = Field(ge=1)
     """How often."""
