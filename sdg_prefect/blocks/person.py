@@ -33,7 +33,7 @@ class SamplePerson(Sampler):
     """Draw a made-up person for each row, whose parts fit together: first name to sex, mail address to name, birthday to age.
 
     The column holds an object, so that a prompt says ``{{ person.first_name }}``. Names and places come from the library Faker
-    and may be others in another release of it. Ages are those of the first of January 2025.
+    and may be others in another release of it. Ages are those of the first of January 2025. It needs the extra ``person``.
     """
 
     example: ClassVar[Example] = Example(

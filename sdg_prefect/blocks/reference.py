@@ -40,6 +40,9 @@ explained in the [README](../README.md); how a flow file is written, in [flow-fi
 The fields of each block stand under `block_config`. All have `block_name` besides, the name that is shown everywhere. *Required*
 fields have no default. `python -m sdg_prefect blocks NAME` prints the same for every block that is installed, yours included.
 
+Some blocks need a library that only they use, which comes with an extra. `check` says which one is missing;
+`pip install 'sdg-prefect[blocks]'` brings the small ones.
+
 Blocks that ask a model and have no field for a sampling parameter take it under `gen_kwargs`, beside `block_config`.
 """
 
