@@ -61,7 +61,7 @@ class MessagesBlock(Block):
             if reason := _why_not(messages):
                 context.reject(place, "BadMessages", f"column '{source}' {reason}.")
                 continue
-            sent = [{key: value for key, value in message.items() if value is not None} for message in messages]
+            sent = [{key: _without_nulls(value) for key, value in message.items() if value is not None} for message in messages]
             requests.append(Request(self.model_id, row_id, messages=sent, params=params))
             places.append(place)
         shared = shared_messages([request.messages or () for request in requests])
@@ -72,6 +72,13 @@ class MessagesBlock(Block):
 
     def _value(self, answer: Completion) -> Any:
         return answer.choices[0].text or "" if answer.choices else ""
+
+
+def _without_nulls(value: Any) -> Any:
+    """Leave out of the parts of a content what other parts have: a column of them holds nulls there."""
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(part) for key, part in value.items() if part is not None}
+    return [_without_nulls(part) for part in value] if isinstance(value, list) else value
 
 
 def _why_not(messages: Any) -> str:

@@ -46,7 +46,7 @@ class EmbedText(Block):
     )
 
     model_id: str = Field(min_length=1)
-    """The model, by the name that ``models:`` or the endpoint knows; it has to answer ``/v1/embeddings``."""
+    """The model, by the name that ``models:`` or the endpoint knows; its server has to have ``v1/embeddings``."""
     input_col: str = Field(min_length=1)
     """Column of texts."""
     output_col: str = Field(min_length=1)

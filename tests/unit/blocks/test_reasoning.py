@@ -45,7 +45,14 @@ def test_other_tags_and_the_column_of_the_replies_itself() -> None:
 
 def test_what_the_server_tells_of_the_thoughts_gets_a_column() -> None:
     ask = LLMBlock.model_validate(
-        {"block_name": "a", "model_id": "m", "config_path": PROMPT, "output_cols": ["said"], "reasoning_col": "why", "gen_kwargs": {"n": 2}}
+        {
+            "block_name": "a",
+            "model_id": "m",
+            "config_path": PROMPT,
+            "output_cols": ["said"],
+            "reasoning_col": "why",
+            "gen_kwargs": {"n": 2},
+        }
     )
     made = run_block(ask, [{"text": "x"}], [THOUGHT])
     assert [(row["said"], row["why"]) for row in made.rows] == [("four", "two and two"), ("4", None)]
