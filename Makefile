@@ -12,7 +12,7 @@ QUICKSTART := examples/quickstart
 ROWS := out/quickstart.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long check bench kills clean
+.PHONY: help run test test-long test-ray check bench kills clean
 
 help:  ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /:/' | awk -F: '{ printf "make %-9s %s\n", $$1, $$2 }'
@@ -28,6 +28,9 @@ test: $(VENV)/.dev  ## Run the tests
 
 test-long: $(VENV)/.dev  ## Run the slow variants of tests: more kills and signals, S3, full disks, litellm
 	$(BIN)/python -m pytest -m long -n 2
+
+test-ray: $(VENV)/.ray  ## Run the tests on Ray, after installing it
+	$(BIN)/python -m pytest tests/e2e/test_ray.py -n 0
 
 check: $(VENV)/.dev  ## Lint, check types and check the layers
 	$(BIN)/ruff check
@@ -64,3 +67,7 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml
 	@echo "Installing the package and its development tools into $(VENV); the first time this takes a few minutes."
 	$(PIP) -e '.[dev]'
 	@touch $(VENV)/.runtime $@
+
+$(VENV)/.ray: $(VENV)/.dev
+	$(PIP) -e '.[ray]'
+	@touch $@

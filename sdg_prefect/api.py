@@ -9,55 +9,57 @@ from typing import TYPE_CHECKING, Any
 from sdg_prefect.engine.options import RunOptions
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
     import pyarrow as pa
     from datasets import Dataset
 
 
 def generate(
-    flow: str | Path,
+    flow: str | os.PathLike[str],
     dataset: Dataset | pd.DataFrame | pa.Table | Iterable[Mapping[str, Any]] | str | os.PathLike[str],
     *,
-    output: str | None = None,
+    output: str | os.PathLike[str] | None = None,
     model: str | None = None,
     api_base: str | Sequence[str] | None = None,
     api_key_env: str | None = None,
-    models: str | Path | None = None,
+    models: str | os.PathLike[str] | None = None,
     storage: str | os.PathLike[str] | None = None,
     concurrency: int | None = None,
     shard_size: int | None = None,
+    runner: str | None = None,
     limit: int | None = None,
+    budget: float | None = None,
+    budget_tokens: int | None = None,
     overrides: Sequence[str] = (),
+    parameters: Mapping[str, Any] | None = None,
     fresh: bool = False,
     retry_rejects: bool = False,
     allow_rejects: bool = False,
     keep_ids: bool = False,
-    budget: float | None = None,
-    budget_tokens: int | None = None,
 ) -> Dataset:
     """Run a flow over a dataset and return the rows that it makes.
 
     Args:
         flow: The flow file.
         dataset: The seeds: a Dataset, a data frame, an Arrow table, mappings, or the name of a file as on the command line.
-        output: Also write the rows there.
+        output: Where the rows go; same kinds, by the ending.
         model: Serve every model of the flow by this one, as litellm names it.
         api_base: Serve every model at this OpenAI-protocol address, or at each of several.
-        api_key_env: Name of the environment variable with the endpoint's key.
-        models: File of endpoints; ``models.yaml`` beside the flow by default.
-        storage: Where shards and completions are kept: a folder or ``s3://``; ``.sdg`` by default.
+        api_key_env: Environment variable that holds the endpoint's key.
+        models: File of endpoints; models.yaml beside the flow by default.
+        storage: Where shards and completions are kept: a folder or s3://; .sdg by default.
         concurrency: Calls in flight at most, for each endpoint.
         shard_size: Rows per shard; chosen by itself if not given.
-        limit: Only the first rows.
-        overrides: Fields to set, as ``BLOCK.KEY=VALUE``.
+        runner: What works on shards: local, dask or ray; the last two with =WORKERS for so many here, or =ADDRESS of a cluster.
+        limit: Only so many of the first seeds.
+        budget: US dollars that all runs of the flow on this store may cost; the flow's own budget if not given.
+        budget_tokens: Tokens that all runs of the flow on this store may cost; the flow's own budget if not given.
+        overrides: Fields of blocks to set, each as BLOCK.KEY=VALUE.
+        parameters: Values of the flow's parameters, each as NAME=VALUE.
         fresh: Reuse nothing of earlier runs.
         retry_rejects: Ask again for the rows that earlier runs rejected, and for no others.
-        allow_rejects: Return the rows even if others were rejected.
-        keep_ids: Keep the row ids.
-        budget: US dollars that all runs of the flow on the store may cost.
-        budget_tokens: Tokens that they may cost.
+        allow_rejects: Count as a success even if rows were rejected.
+        keep_ids: Keep the row ids in the output.
 
     Raises:
         FlowError: The flow or the seeds are wrong; nothing was run. Carries every problem.
@@ -73,21 +75,23 @@ def generate(
         flow=flow,
         input=_seeds(dataset),
         output=output,
-        models_file=models,
         model=model,
         api_base=api_base,
         api_key_env=api_key_env,
-        storage=None if storage is None else os.fspath(storage),
+        models=models,
+        storage=storage,
         concurrency=concurrency,
         shard_size=shard_size,
+        runner=runner,
         limit=limit,
-        overrides=tuple(overrides),
+        budget=budget,
+        budget_tokens=budget_tokens,
+        overrides=overrides,
+        parameters=parameters or {},
         fresh=fresh,
         retry_rejects=retry_rejects,
         allow_rejects=allow_rejects,
         keep_ids=keep_ids,
-        budget=budget,
-        budget_tokens=budget_tokens,
     )
     outcome = run(options)
     table = concat(outcome.tables)

@@ -15,6 +15,8 @@ class Counts(Frozen):
     rows_out: int = 0
     gave_rows: int = 0
     """Input rows that gave at least one output row."""
+    skipped: int = 0
+    """Those of ``gave_rows`` that passed by, since the condition of the block does not hold for them."""
     filtered: int = 0
     deduplicated: int = 0
     rejected: int = 0

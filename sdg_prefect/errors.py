@@ -75,6 +75,10 @@ class InputError(FlowError):
     """The seeds cannot be read, or are not what the flow needs."""
 
 
+class NoSeeds(InputError):
+    """There are no seeds where they were looked for: a pattern that nothing matches, or a file without rows."""
+
+
 class EndpointError(SdgError):
     """The endpoint cannot serve this run at all: gone, wrong key, no quota, unknown model."""
 

@@ -22,11 +22,22 @@ if TYPE_CHECKING:
 ROW_ID = "__row_id__"
 """The reserved column that holds the row ids."""
 
+_PLACE = "__place_"
 _ID_BYTES = 12
 PART_ROWS = 10_000
 """Rows that are Python values, or copied, at one time."""
 _REPEAT = "IterBlock"
 """The maker of the ids that rows get in each round of a repetition."""
+
+
+def place_column(depth: int) -> str:
+    """Return the reserved column that says where a row stood before it took a lane, which may be inside of another lane."""
+    return f"{_PLACE}{depth}__"
+
+
+def is_reserved(name: str) -> bool:
+    """True for a column that no user wrote: the ids, and the places of rows that are in lanes."""
+    return name == ROW_ID or name.startswith(_PLACE)
 
 
 def child_id(parent: str, maker: str, ordinal: int) -> str:
@@ -57,7 +68,9 @@ def to_table(rows: Dataset, folder: str | None = None) -> pa.Table:
     if rows._indices is None:
         return table
     places = rows._indices.column(0).to_numpy()
-    if not len(places) or (places[1:] < places[:-1]).any():
+    if not len(places):
+        return table.slice(0, 0)
+    if (places[1:] < places[:-1]).any():
         flat: pa.Table = rows.flatten_indices().data.table
         return flat
     starts = range(0, len(places), PART_ROWS)

@@ -47,6 +47,10 @@ class Settings(BaseSettings):
     """Seconds before Prefect's first retry of a shard; doubles each time, with jitter."""
     drain_seconds: float = Field(default=10.0, ge=0)
     """Longest wait in seconds for the calls in flight when a run is stopped."""
+    driver_host: str = ""
+    """Name or address under which the workers of a cluster reach this process; found out by itself if empty."""
+    driver_port: int = Field(default=0, ge=0, le=65535)
+    """Port at which they reach it; any that is free if 0."""
     server_port: int = Field(default=4200, ge=1, le=65535)
     """Port of the managed local Prefect server; the next free one is taken if it is in use."""
     server_timeout: float = Field(default=180.0, gt=0)

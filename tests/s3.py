@@ -24,8 +24,8 @@ class S3Server:
     no test names one itself.
     """
 
-    def __init__(self) -> None:
-        self._moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        self._moto = ThreadedMotoServer(ip_address=address, port=0, verbose=False)
 
     def __enter__(self) -> Self:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)

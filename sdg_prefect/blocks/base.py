@@ -74,6 +74,10 @@ class Block(Frozen):
     """The heading under which the reference describes the block."""
     example: ClassVar[Example | None] = None
     """A short example, which the reference shows and ``check_example`` runs."""
+    ignores_unknown: ClassVar[bool] = False
+    """True if fields that the block does not have are told and left out; otherwise they are a problem."""
+    packages: ClassVar[Mapping[str, str]] = {}
+    """Modules that the block needs when it runs and that need not be installed, each with the extra that brings it."""
 
     block_name: str = Field(min_length=1)
     """Name of the step, shown everywhere."""
@@ -90,6 +94,10 @@ class Block(Frozen):
             The rows, in the order of their input rows; or a list of parts, where part 1 of all shards comes before part 2 of any.
         """
         raise TypeError(f"block type '{type(self).type_name}' has no run method; give it run(self, rows, context)")
+
+    def own_scope(self) -> Literal["row", "all"]:
+        """Return the block's ``scope``; one whose fields decide it overrides this."""
+        return self.scope
 
     def reads(self) -> Iterable[str | Need]:
         """Name the columns that the block needs."""
@@ -110,6 +118,10 @@ class Block(Frozen):
     def model_ids(self) -> Iterable[str]:
         """Name the models that the block calls."""
         return ()
+
+    def needed_packages(self) -> Mapping[str, str]:
+        """Name the modules that the block needs when it runs, each with the extra that brings it."""
+        return self.packages
 
     def own_endpoints(self) -> Mapping[str, Endpoint]:
         """Return endpoints that the block's own fields name, by model id."""

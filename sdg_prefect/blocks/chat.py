@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from sdg_prefect.blocks.base import Block, Columns
+from sdg_prefect.blocks.chat_parameters import ChatParameters
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.llm import Expansion, reject_failure
 from sdg_prefect.blocks.registry import block
@@ -28,12 +29,6 @@ class MessagesBlock(Block):
     """The way of chat messages from a column to a model and of its replies to a column; one row stays one row."""
 
     family: ClassVar[str] = "Ask a model"
-
-    model_id: str = Field(min_length=1)
-    """The model, by the name that ``models:`` or the endpoint knows."""
-
-    def model_ids(self) -> Iterable[str]:
-        return (self.model_id,)
 
     def _send(
         self, rows: Dataset, context: Context, source: str, target: str, params: Mapping[str, Any], thoughts: str | None = None
@@ -55,6 +50,7 @@ class MessagesBlock(Block):
         return pa.string()
 
     def _ask(self, table: pa.Table, source: str, params: Mapping[str, Any], context: Context) -> tuple[list[Request], list[int]]:
+        (model_id,) = self.model_ids()
         requests: list[Request] = []
         places = []
         for place, (row_id, messages) in enumerate(zip(ids_of(table), table.column(source).to_pylist(), strict=True)):
@@ -62,7 +58,7 @@ class MessagesBlock(Block):
                 context.reject(place, "BadMessages", f"column '{source}' {reason}.")
                 continue
             sent = [{key: _without_nulls(value) for key, value in message.items() if value is not None} for message in messages]
-            requests.append(Request(self.model_id, row_id, messages=sent, params=params))
+            requests.append(Request(model_id, row_id, messages=sent, params=params))
             places.append(place)
         shared = shared_messages([request.messages or () for request in requests])
         return [replace(request, shared_prefix=shared) for request in requests], places
@@ -72,6 +68,16 @@ class MessagesBlock(Block):
 
     def _value(self, answer: Completion) -> Any:
         return answer.choices[0].text or "" if answer.choices else ""
+
+
+class NamedModelBlock(MessagesBlock):
+    """A block that names its model."""
+
+    model_id: str = Field(min_length=1)
+    """The model, by the name that ``models:`` or the endpoint knows."""
+
+    def model_ids(self) -> Iterable[str]:
+        return (self.model_id,)
 
 
 def _without_nulls(value: Any) -> Any:
@@ -91,7 +97,7 @@ def _why_not(messages: Any) -> str:
 
 
 @block("LLMMessagesBlock")
-class LLMMessagesBlock(MessagesBlock):
+class LLMMessagesBlock(NamedModelBlock):
     """Send a column of chat messages to a model and keep its reply; with ``n`` above 1 a list of replies.
 
     With ``n`` given and a temperature of 0 the temperature becomes 0.7, since equal replies are of no use.
@@ -144,7 +150,7 @@ class LLMMessagesBlock(MessagesBlock):
         return [choice.text or "" for choice in answer.choices] if self._gives_lists else super()._value(answer)
 
 
-class OpenAIChat(MessagesBlock):
+class OpenAIChat(NamedModelBlock, ChatParameters):
     """Send a column of chat messages to a model and keep the first reply.
 
     Parameters stand beside the columns; those in ``gen_kwargs`` win.
@@ -163,42 +169,8 @@ class OpenAIChat(MessagesBlock):
     """The one column that gets the reply."""
     gen_kwargs: Mapping[str, Any] = Field(default_factory=dict)
     """Sampling parameters over the block's own; unknown ones are ignored with a warning."""
-    frequency_penalty: float | None = None
-    """Above 0, words that were said often become less likely."""
-    logit_bias: Mapping[str, float] | None = None
-    """Token id to what is added to its chance."""
-    logprobs: bool | None = None
-    """Asks for log-probabilities; the reply is kept without them."""
-    max_completion_tokens: int | None = None
-    """Most tokens of a reply, its reasoning included."""
-    max_tokens: int | None = None
-    """Most tokens of a reply."""
     n: int | None = Field(default=None, ge=1)
     """How many replies the model gives; only the first is kept."""
-    presence_penalty: float | None = None
-    """Above 0, words that were said at all become less likely."""
-    response_format: Mapping[str, Any] | None = None
-    """The form that the reply has to have, such as ``{type: json_object}``."""
-    seed: int | None = None
-    """Seed of the server's sampling."""
-    stop: str | tuple[str, ...] | None = None
-    """Texts at which the reply ends."""
-    stream: bool | None = None
-    """Without effect: replies are taken whole."""
-    temperature: float | None = None
-    """0 for the likeliest reply, more for variety."""
-    tool_choice: str | Mapping[str, Any] | None = None
-    """Whether the model has to call a tool, and which."""
-    tools: tuple[Mapping[str, Any], ...] | None = None
-    """Tools that the model may call."""
-    top_logprobs: int | None = None
-    """How many tokens at each place have their log-probability told."""
-    top_p: float | None = None
-    """Samples from the likeliest tokens that add up to this chance."""
-    user: str | None = None
-    """Name of the user, for the endpoint's records."""
-    extra_body: Mapping[str, Any] | None = None
-    """What else your server alone understands."""
 
     def reads(self) -> Iterable[str]:
         return (_only(self.input_cols),)
@@ -217,8 +189,7 @@ class OpenAIChat(MessagesBlock):
 
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Send and keep."""
-        own = set(OpenAIChat.model_fields) - {"block_name", "model_id", "input_cols", "output_cols", "gen_kwargs"}
-        params = {name: getattr(self, name) for name in sorted(own)}
+        params = self.parameters()
         params |= {name: value for name, value in self.gen_kwargs.items() if name in KNOWN}
         return self._send(rows, context, _only(self.input_cols), _only(self.output_cols), normal(params))
 

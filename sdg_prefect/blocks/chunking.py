@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -11,7 +11,6 @@ from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.extras import need_extra
 from sdg_prefect.blocks.files import DataFileField
 from sdg_prefect.blocks.llm import Expansion
 from sdg_prefect.blocks.registry import block
@@ -45,6 +44,8 @@ class ChunkText(Block):
         ],
     )  # fmt: skip
 
+    packages: ClassVar[Mapping[str, str]] = {"semantic_text_splitter": "chunks"}
+
     input_col: str = Field(min_length=1)
     """Column of documents."""
     output_col: str = Field(min_length=1)
@@ -66,7 +67,6 @@ class ChunkText(Block):
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> ChunkText:
-        need_extra("semantic_text_splitter", "chunks")
         if self.least is not None and self.least > self.size:
             raise PydanticCustomError("size", "'least' is above 'size'.")
         if self.overlap >= (self.least or self.size):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -39,9 +39,7 @@ class RenameColumns(Block):
 
     @model_validator(mode="after")
     def _names_differ(self) -> RenameColumns:
-        new = list(self.columns_map.values())
-        if twice := {name for name in new if new.count(name) > 1}:
-            raise PydanticCustomError("columns_map", "two columns would be named {names}.", {"names": ", ".join(sorted(twice))})
+        check_new_names(self.columns_map)
         return self
 
     def reads(self) -> Iterable[str]:
@@ -63,6 +61,13 @@ class RenameColumns(Block):
         lost = [new for new in self.columns_map.values() if new in table.column_names and new not in self.columns_map]
         table = table.drop_columns(lost) if lost else table
         return to_dataset(table.rename_columns([self.columns_map.get(name, name) for name in table.column_names]))
+
+
+def check_new_names(columns_map: Mapping[str, str]) -> None:
+    """Refuse to give two columns one name."""
+    new = list(columns_map.values())
+    if twice := {name for name in new if new.count(name) > 1}:
+        raise PydanticCustomError("columns_map", "two columns would be named {names}.", {"names": ", ".join(sorted(twice))})
 
 
 @block("DuplicateColumns")
@@ -176,19 +181,31 @@ class SelectorBlock(Block):
 
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Choose."""
-        import pyarrow as pa
+        table = with_known_choices(to_table(rows), (self.choice_col,), self.choice_map, context)
+        return to_dataset(set_column(table, self.output_col, chosen(table, self.choice_col, self.choice_map)))
 
-        table = to_table(rows)
-        kind = _wide_type([table.column(name).type for name in self.choice_map.values()])
-        options = {choice: _recast(table.column(name), kind) for choice, name in self.choice_map.items()}
-        kept, values = [], []
-        for row, choice in enumerate(table.column(self.choice_col).to_pylist()):
-            if isinstance(choice, Hashable) and choice in options:
-                kept.append(row)
-                values.append(options[choice][row].as_py())
-            else:
-                context.reject(row, "UnknownChoice", f"{choice!r} is none of {', '.join(map(repr, self.choice_map))}.")
-        return to_dataset(set_column(table.take(pa.array(kept, pa.int64())), self.output_col, pa.array(values, kind)))
+
+def with_known_choices(table: pa.Table, columns: Sequence[str], choice_map: Mapping[Any, str], context: Context) -> pa.Table:
+    """Return the rows whose choices are all known; the others are rejected."""
+    import pyarrow as pa
+
+    kept = []
+    for row, choices in enumerate(zip(*(table.column(name).to_pylist() for name in columns), strict=True)):
+        unknown = [choice for choice in choices if not isinstance(choice, Hashable) or choice not in choice_map]
+        if unknown:
+            context.reject(row, "UnknownChoice", f"{unknown[0]!r} is none of {', '.join(map(repr, choice_map))}.")
+        else:
+            kept.append(row)
+    return table.take(pa.array(kept, pa.int64()))
+
+
+def chosen(table: pa.Table, choices: str, choice_map: Mapping[Any, str]) -> pa.Array:
+    """Return for each row the value of the column that belongs to its choice."""
+    import pyarrow as pa
+
+    kind = _wide_type([table.column(name).type for name in choice_map.values()])
+    options = {choice: _recast(table.column(name), kind) for choice, name in choice_map.items()}
+    return pa.array([options[choice][row].as_py() for row, choice in enumerate(table.column(choices).to_pylist())], kind)
 
 
 def unquoted(choices: Iterable[object], field: str) -> list[str]:

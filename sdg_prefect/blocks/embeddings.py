@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from sdg_prefect.blocks.asking import NoRequest, ask
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.extras import need_extra
 from sdg_prefect.blocks.llm import Expansion
 from sdg_prefect.blocks.near_vectors import Compared, Indexed, Kept, first_of_each
 from sdg_prefect.blocks.registry import block
@@ -122,11 +121,8 @@ class DropSimilar(Block):
     """How near rows are found. ``exact`` compares all, with numpy; the time grows with the square of the rows. ``usearch`` has an
     index for more rows than some hundred thousand, which may miss a few; it needs the extra ``vectors``."""
 
-    @model_validator(mode="after")
-    def _index_is_there(self) -> DropSimilar:
-        if self.index == "usearch":
-            need_extra("usearch", "vectors")
-        return self
+    def needed_packages(self) -> Mapping[str, str]:
+        return {"usearch": "vectors"} if self.index == "usearch" else {}
 
     def reads(self) -> Iterable[str]:
         return (self.vector_col,)

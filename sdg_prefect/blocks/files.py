@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -34,6 +34,10 @@ class FlowFiles:
     folder: Path
     """Folder of the flow file."""
     problems: list[Problem] = field(default_factory=list)
+    default_model: str = ""
+    """The model of blocks that name none: the one that the flow recommends."""
+    parameters: Mapping[str, Any] | None = None
+    """Values of the flow's parameters, for the prompts that use them; None for a flow without parameters."""
 
     def find(self, name: str) -> Path:
         """Return where a named file is: from the flow's folder, the working directory, or a folder a few levels above the flow.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -11,7 +11,6 @@ from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.base import Block, Columns
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.extras import need_extra
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.rows import set_column, to_dataset, to_table
 
@@ -59,11 +58,13 @@ class DetectLanguage(Block):
     """What tells the language: ``py3langid`` or ``lingua``."""
 
     @model_validator(mode="after")
-    def _library_is_there(self) -> DetectLanguage:
-        need_extra(self.library, "language" if self.library == "py3langid" else "lingua")
+    def _languages_differ(self) -> DetectLanguage:
         if len(self.among) == 1:
             raise PydanticCustomError("languages", "'among' has to name two languages at least.")
         return self
+
+    def needed_packages(self) -> Mapping[str, str]:
+        return {self.library: "language" if self.library == "py3langid" else "lingua"}
 
     def reads(self) -> Iterable[str]:
         return (self.column,)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.extras import need_extra
 from sdg_prefect.blocks.minhash import NearRepeats, Pieces
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.rows import PART_ROWS, to_table
@@ -46,6 +45,8 @@ class DropNearDuplicates(Block):
         output=[{"question": "Why do the bees dance in their hive?"}, {"question": "How much honey does a bee make?"}],
     )
 
+    packages: ClassVar[Mapping[str, str]] = {"rensa": "dedup"}
+
     columns: tuple[str, ...] = Field(min_length=1)
     """Columns of texts, which are compared as one. A null counts as empty."""
     similarity: Annotated[float, Field(ge=0.3, le=1)] = 0.8
@@ -56,11 +57,6 @@ class DropNearDuplicates(Block):
     """Letters or words of a run: 5 letters for short texts, 9 for long ones."""
     permutations: Annotated[int, Field(ge=16, le=1024)] = 128
     """Numbers of a signature: 4 bytes each of a temporary file for each row."""
-
-    @model_validator(mode="after")
-    def _library_is_there(self) -> DropNearDuplicates:
-        need_extra("rensa", "dedup")
-        return self
 
     def reads(self) -> Iterable[str]:
         return self.columns

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from sdg_prefect.blocks.base import Block
+from sdg_prefect.blocks.base import Block, Columns
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.llm import Expansion
 from sdg_prefect.blocks.parsing import Pattern, cleaned, parse_pattern, rows_of
 from sdg_prefect.blocks.registry import block
+from sdg_prefect.blocks.tags import parsed
+from sdg_prefect.blocks.wired import Names, WiredBlock
 from sdg_prefect.rows import set_column, to_dataset, to_table
 
 if TYPE_CHECKING:
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from sdg_prefect.blocks.context import Context
 
 _END_OF_THOUGHT = "</think>"
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(lambda value: value or (), json_schema_input_type=list[str] | None)]
+"""Some texts, or none."""
 
 
 @block("PostProcessThinkingBlock")
@@ -103,10 +109,12 @@ class SplitReasoning(Block):
 
 
 @block("RegexParserBlock")
-class RegexParserBlock(Block):
+class RegexParserBlock(WiredBlock):
     """Parse a column with a regular expression; every match gives a row. A row without a match is rejected.
 
-    Each cleanup text is taken out of the output columns after that. Without a pattern only the cleanup is done.
+    The column is named by ``input_cols`` as in sdg_hub 0.9, or by ``column_name`` as in flows for 0.1. A column of lists of
+    texts gives one row with lists of what is found in all of them. Each cleanup text is taken out of the output columns after
+    that. With ``column_name`` and no pattern only the cleanup is done.
     """
 
     makes_rows: ClassVar[bool] = True
@@ -117,52 +125,69 @@ class RegexParserBlock(Block):
         output=[{"reply": "Q: Who dances?\nA: Bees.", "question": "Who dances?", "answer": "Bees."}],
     )
 
-    column_name: str = Field(min_length=1)
-    """Column to parse."""
+    input_cols: Names = ()
+    """The one column to parse."""
+    column_name: str = ""
+    """Another way to name it."""
     parsing_pattern: Pattern = ""
     """Pattern whose groups become the output columns."""
-    parser_cleanup_tags: tuple[str, ...] = ()
+    parser_cleanup_tags: Texts = ()
     """Texts that are taken out of the output columns."""
-    output_cols: tuple[str, ...] = ()
+    output_cols: Names = ()
     """Columns that the groups fill, or that are cleaned up."""
 
     @model_validator(mode="after")
-    def _groups_fit(self) -> RegexParserBlock:
-        import re
-
-        groups = max(1, re.compile(self.parsing_pattern).groups)
+    def _fields_fit(self) -> RegexParserBlock:
+        if len(self.input_cols) + bool(self.column_name) != 1:
+            raise PydanticCustomError("columns", "has to name one column to parse, as 'input_cols'.")
+        if self.input_cols and not self.parsing_pattern:
+            raise PydanticCustomError("parser", "needs a 'parsing_pattern'.")
         if self.parsing_pattern and not self.output_cols:
             raise PydanticCustomError("parser", "a 'parsing_pattern' needs 'output_cols' to fill.")
-        if self.parsing_pattern and groups < len(self.output_cols):
+        if self.column_name and self.parsing_pattern and self._groups < len(self.output_cols):
             raise PydanticCustomError(
                 "parser",
                 "the pattern has {groups} group(s) for {columns} output columns, so no text could ever give a row.",
-                {"groups": groups, "columns": len(self.output_cols)},
+                {"groups": self._groups, "columns": len(self.output_cols)},
             )
         return self
 
+    @property
+    def _groups(self) -> int:
+        return max(1, re.compile(self.parsing_pattern).groups)
+
+    @property
+    def _source(self) -> str:
+        return self.column_name or self.input_cols[0]
+
     def reads(self) -> Iterable[str]:
-        return (self.column_name,) if self.parsing_pattern else self.output_cols
+        return (self._source,) if self.parsing_pattern else self.output_cols
 
     def writes(self) -> Iterable[str]:
-        return self.output_cols
+        return self.output_cols[: self._groups] if self.input_cols else self.output_cols
+
+    def doubts(self, before: Columns) -> Iterable[str]:
+        if self.input_cols:
+            yield from super().doubts(before)
+        if never := self.output_cols[self._groups :] if self.input_cols else ():
+            yield f"the pattern has {self._groups} group(s); these columns are never made: {', '.join(never)}."
 
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Parse, then clean up."""
         import pyarrow as pa
 
-        table = to_table(rows)
+        table, columns = to_table(rows), tuple(self.writes())
         if self.parsing_pattern:
-            expansion = Expansion(self.output_cols)
-            for row, text in enumerate(table.column(self.column_name).to_pylist()):
-                made = rows_of(parse_pattern(text or "", self.parsing_pattern, self.output_cols))
-                for values in made:
-                    expansion.add(row, values)
-                if not made:
-                    context.reject(row, "NothingParsed", f"the pattern finds nothing in '{self.column_name}'.", raw=text or "")
-            table = expansion.table(table)
-        for name in self.output_cols if self.parser_cleanup_tags else ():
+            table = parsed(table, self._source, columns, self._rows, context)
+        for name in columns if self.parser_cleanup_tags else ():
             column = table.column(name)
-            clean = [cleaned(text, self.parser_cleanup_tags) if isinstance(text, str) else text for text in column.to_pylist()]
-            table = set_column(table, name, pa.array(clean, column.type))
+            table = set_column(table, name, pa.array([self._cleaned(value) for value in column.to_pylist()], column.type))
         return to_dataset(table)
+
+    def _rows(self, text: str) -> list[tuple[str, ...]]:
+        return rows_of(parse_pattern(text, self.parsing_pattern, tuple(self.writes())))
+
+    def _cleaned(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._cleaned(one) for one in value]
+        return cleaned(value, self.parser_cleanup_tags) if isinstance(value, str) else value

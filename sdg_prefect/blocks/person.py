@@ -8,13 +8,13 @@ import threading
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.extras import need_extra
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.samplers import Sampler
 
@@ -41,6 +41,8 @@ class SamplePerson(Sampler):
         rows=[{"topic": "bread"}],
     )
 
+    packages: ClassVar[Mapping[str, str]] = {"faker": "person"}
+
     locale: str = "en_US"
     """Language and country of the person, as Faker names them."""
     parts: tuple[Part, ...] = Field(default=("name", "sex", "age", "city", "job"), min_length=1)
@@ -52,11 +54,12 @@ class SamplePerson(Sampler):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        need_extra("faker", "person")
         if not 0 <= self.age[0] <= self.age[1] <= 120:
             raise PydanticCustomError("age", "'age' has to be a least and a greatest age between 0 and 120.")
         try:
-            _faker(self.locale)
+            # Where it is not installed that is what is told.
+            if find_spec("faker") is not None:
+                _faker(self.locale)
         except (AttributeError, ValueError, ImportError) as error:
             raise PydanticCustomError("locale", "Faker knows no locale '{name}'.", {"name": self.locale}) from error
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -11,7 +11,6 @@ from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.extras import need_extra
 from sdg_prefect.blocks.personal_patterns import KINDS, Finding, find_personal
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.errors import did_you_mean
@@ -64,14 +63,16 @@ class FindPersonalData(Block):
 
     @model_validator(mode="after")
     def _kinds_are_known(self) -> FindPersonalData:
-        if self.library == "presidio":
-            need_extra("presidio_analyzer", "presidio")
-        elif unknown := next((kind for kind in self.kinds if kind not in KINDS), None):
+        unknown = next((kind for kind in self.kinds if kind not in KINDS), None)
+        if unknown is not None and self.library == "patterns":
             said = {"name": unknown, "hint": did_you_mean(unknown, KINDS)}
             raise PydanticCustomError("kinds", "no pattern finds '{name}'. {hint}", said)
         if self.action == "mark" and self.output_col is None:
             raise PydanticCustomError("kinds", "'mark' needs an 'output_col'.")
         return self
+
+    def needed_packages(self) -> Mapping[str, str]:
+        return {"presidio_analyzer": "presidio"} if self.library == "presidio" else {}
 
     def reads(self) -> Iterable[str]:
         return self.columns

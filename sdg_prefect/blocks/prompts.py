@@ -11,6 +11,7 @@ from pydantic import Field, WithJsonSchema, WrapValidator
 
 from sdg_prefect.blocks.base import Need
 from sdg_prefect.blocks.files import FlowFiles, file_validator, reported
+from sdg_prefect.blocks.filling import fill_template
 from sdg_prefect.blocks.shared_prefix import Known, shared_prefix, unshared_rest
 from sdg_prefect.blocks.templates import TemplateProblem, Variables, find_variables, render
 from sdg_prefect.errors import Problem, did_you_mean
@@ -96,12 +97,11 @@ def load_prompt(files: FlowFiles, name: str) -> Prompt:
     else:
         files.report(Problem("a prompt file is a mapping of sections or a list of messages.", file=shown, line=1))
         raise reported()
-    if prompt is not None:
-        _check_templates(files, prompt)
-    if prompt is None or any(not problem.warning for problem in files.problems[before:]):
+    filled = None if prompt is None else _checked(files, prompt)
+    if prompt is None or filled is None or any(not problem.warning for problem in files.problems[before:]):
         raise reported()
-    _check_order(files, prompt)
-    return prompt
+    _check_order(files, filled, prompt)
+    return filled
 
 
 PromptFile = Annotated[
@@ -184,22 +184,27 @@ def _read_messages(files: FlowFiles, content: list[Any], text: str, shown: str) 
     return Prompt(messages=tuple(messages), start_tags=("",), end_tags=("",), source=shown, text=text)
 
 
-def _check_templates(files: FlowFiles, prompt: Prompt) -> None:
+def _checked(files: FlowFiles, prompt: Prompt) -> Prompt:
+    """Report what is wrong with the templates of a prompt, and return it with the values of parameters in it."""
+    messages = []
     for message in prompt.messages:
         try:
             find_variables(message.content)
+            content = message.content if files.parameters is None else fill_template(message.content, files.parameters)
+            messages.append(message.model_copy(update={"content": content}))
         except TemplateProblem as problem:
             line = _line_of_text(prompt.text, message.content.splitlines()[problem.line - 1 : problem.line])
             files.report(
                 Problem(f"{str(problem).rstrip('.')}{'' if str(problem).endswith('?') else '.'}", file=prompt.source, line=line)
             )
+    return prompt.model_copy(update={"messages": tuple(messages)})
 
 
-def _check_order(files: FlowFiles, prompt: Prompt) -> None:
+def _check_order(files: FlowFiles, prompt: Prompt, written: Prompt) -> None:
     """Warn where a long constant text comes after something of the row: no provider can take it from its cache."""
     if found := unshared_rest(prompt.templates, (("num_samples", ""),)):
         place, number, characters = found
-        line = _line_of_text(prompt.text, prompt.templates[place].splitlines()[number - 1 : number])
+        line = _line_of_text(prompt.text, written.templates[place].splitlines()[number - 1 : number])
         said = f"{characters:,} characters that are the same for every row come after something of the row."
         hint = "Providers bill what all prompts begin with at a tenth to a half, if it comes first."
         files.report(Problem(said, hint, prompt.source, line, warning=True))

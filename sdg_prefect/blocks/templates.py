@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from sdg_prefect.errors import did_you_mean
 
 
-class _Sandbox(ImmutableSandboxedEnvironment):
+class Sandbox(ImmutableSandboxedEnvironment):
     """No attribute that leads into Python, no arithmetic that fills the memory."""
 
     intercepted_binops = frozenset({"*", "**"})
@@ -32,7 +32,10 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         raise SecurityError(f"'{attribute}' is not a part of the row")
 
 
-_ENVIRONMENT = _Sandbox()
+_ENVIRONMENT = Sandbox()
+
+UNFIT = (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError, MemoryError)
+"""What Python raises where the values of a row do not fit a template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,11 @@ class TemplateProblem(ValueError):
     def __init__(self, message: str, line: int) -> None:
         super().__init__(message)
         self.line = line
+
+
+def lex(text: str) -> Iterator[tuple[int, str, str]]:
+    """Give the tokens of a valid template, white space included: line, kind, text."""
+    return _ENVIRONMENT.lex(text)
 
 
 @lru_cache(maxsize=1024)
@@ -95,7 +103,7 @@ def render(text: str, row: Mapping[str, Any]) -> str:
     """
     try:
         return compile_template(text).render(row)
-    except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError, MemoryError) as error:
+    except UNFIT as error:
         raise TemplateError(f"{type(error).__name__}: {error}") from error
 
 
@@ -106,7 +114,11 @@ def find_variables(text: str) -> Variables:
     Raises:
         TemplateProblem: See ``compile_template``.
     """
-    tree = _read(text)
+    return variables_of(_read(text))
+
+
+def variables_of(tree: nodes.Template) -> Variables:
+    """Return the names that a parsed template takes from the row."""
     names = meta.find_undeclared_variables(tree) - set(_ENVIRONMENT.globals)
     asked = {name for name in names if _is_asked_about(tree, name)}
     return Variables(frozenset(names - asked), frozenset(asked))
@@ -153,6 +165,16 @@ def _read(text: str) -> nodes.Template:
         tree = _ENVIRONMENT.parse(text)
     except TemplateSyntaxError as error:
         raise TemplateProblem(f"the template is wrong: {error.message}", error.lineno) from error
+    check_tree(tree)
+    return tree
+
+
+def check_tree(tree: nodes.Template) -> None:
+    """See that a parsed template keeps to the sandbox and uses only what is there.
+
+    Raises:
+        TemplateProblem: It does not.
+    """
     for line, attribute in _attributes(tree):
         if isinstance(attribute, str) and attribute.startswith("__"):
             raise TemplateProblem(f"the template reaches for '{attribute}', which is not a part of a row", line)
@@ -165,7 +187,6 @@ def _read(text: str) -> nodes.Template:
     for test in tree.find_all(nodes.Test):
         if test.name not in _ENVIRONMENT.tests:
             raise TemplateProblem(f"there is no test '{test.name}'", test.lineno)
-    return tree
 
 
 def _attributes(tree: nodes.Template) -> Iterator[tuple[int, Any]]:

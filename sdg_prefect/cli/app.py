@@ -8,7 +8,7 @@ import sys
 import typer
 
 from sdg_prefect import __version__
-from sdg_prefect.cli import check, explain, past, plan, preview, run, server, simulate, store
+from sdg_prefect.cli import check, deploy, explain, past, plan, preview, run, server, simulate, store
 from sdg_prefect.cli.console import say
 from sdg_prefect.errors import SdgError
 
@@ -27,6 +27,7 @@ plan.register(app)
 preview.register(app)
 past.register(app)
 store.register(app)
+deploy.register(app)
 explain.register(app)
 simulate.register(app)
 server.register(app)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sdg_prefect.cli import options as opt
 from sdg_prefect.cli.console import say
+from sdg_prefect.cli.options import Blocks, takes
 from sdg_prefect.cli.own_blocks import load_own_blocks
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.errors import FlowError, Problem
@@ -20,21 +20,16 @@ if TYPE_CHECKING:
     from sdg_prefect.spec.flow import FlowSpec
 
 
+@takes("flow", "input", "model", "api_base", "models", "overrides", "parameters", "date", "timezone", "partition")
 def check(
-    flow: opt.Flow,
-    input_: opt.Input = None,
-    model: opt.Model = None,
-    api_base: opt.ApiBase = None,
-    models: opt.Models = None,
-    set_: opt.Set = None,
-    blocks: opt.Blocks = None,
+    asked: RunOptions,
+    blocks: Blocks = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,
 ) -> None:
     """Say everything that is wrong with a flow, with file and line. Nothing is called."""
     from sdg_prefect.engine.preparing import prepare
 
     load_own_blocks(blocks)
-    asked = RunOptions(flow=flow, input=input_, models_file=models, model=model, api_base=api_base, overrides=tuple(set_ or ()))
     try:
         prepared = prepare(asked, needs_endpoints=False)
     except FlowError as error:
@@ -46,12 +41,12 @@ def check(
     if json_:
         print(json.dumps([_as_json(warning) for warning in prepared.plan.warnings], ensure_ascii=False))
         return
-    for problem in _without_endpoint(prepared.spec, asked):
+    for problem in [*_without_endpoint(prepared.spec, asked), *prepared.spec.missing_packages()]:
         say(str(replace(problem, warning=True)))
     steps = prepared.plan.labels()
     seeds = list(prepared.tracking.seeds)
     needs = f"; the seeds need {', '.join(seeds)}" if seeds else ""
-    print(f"{flow}: {prepared.plan.name} is fine: {len(steps)} blocks{needs}.", file=sys.stdout)
+    print(f"{asked.flow}: {prepared.plan.name} is fine: {len(steps)} blocks{needs}.", file=sys.stdout)
 
 
 def _without_endpoint(spec: FlowSpec, asked: RunOptions) -> Sequence[Problem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,12 +13,19 @@ from sdg_prefect.cli.console import say
 from sdg_prefect.cli.own_blocks import load_own_blocks
 from sdg_prefect.errors import FlowError, did_you_mean
 
+if TYPE_CHECKING:
+    from sdg_prefect.spec.flow import FlowSpec
+
 Name = Annotated[str | None, typer.Argument(help="One of them, in full.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+Search = Annotated[str | None, typer.Option("--search", help="Only those that say these words of themselves.", metavar="WORDS")]
+
+
 def blocks(
     name: Name = None,
+    search: Search = None,
     blocks_: opt.Blocks = None,
     json_: Json = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the page that describes all of them.")] = False,
@@ -35,6 +42,9 @@ def blocks(
         return
     if name is None:
         names = {known: _first_line(find_block(known)) for known in block_names()}
+        names = {
+            known: line for known, line in names.items() if _says(search, known, str(getattr(find_block(known), "__doc__", "")))
+        }
         print(json.dumps(names, indent=1) if json_ else _columns(names))
         return
     cls = find_block(name)
@@ -50,16 +60,20 @@ def blocks(
 def flows(
     name: Name = None,
     folder: Annotated[Path, typer.Option(help="Where to look for flow files.")] = Path("flows"),
+    tag: Annotated[str | None, typer.Option("--tag", help="Only flows with this tag.", metavar="TAG")] = None,
+    author: Annotated[str | None, typer.Option("--author", help="Only flows of this author.", metavar="NAME")] = None,
+    search: Search = None,
     json_: Json = False,
 ) -> None:
     """List the flows in a folder, or explain one."""
     from sdg_prefect.spec.reader import read_flow
-    from sdg_prefect.spec.tracking import track_columns
 
     if not folder.is_dir():
         raise FlowError(f"there is no folder '{folder}'.", "Name the one with the flows: --folder FOLDER.")
     found = {
-        path.parent.name if path.stem == "flow" else path.stem: path for path in sorted(folder.rglob("*.yaml")) if _is_flow(path)
+        path.resolve().parent.name if path.stem == "flow" else path.stem: path
+        for path in sorted(folder.rglob("*.yaml"))
+        if _is_flow(path)
     }
     if name is not None and name not in found:
         raise FlowError(f"there is no flow '{name}' in {folder}.", did_you_mean(name, found))
@@ -73,25 +87,61 @@ def flows(
                     raise
                 say(str(error))
                 continue
-            tracking = track_columns(spec, None)
-            required = spec.inputs.required_columns if spec.inputs else ()
-            described[known] = {
-                "file": str(path),
-                "description": spec.description,
-                "blocks": [item.name for item, _ in spec.blocks()],
-                "seeds": sorted({*tracking.seeds, *required}),
-                "output": list(tracking.output.names),
-            }
+            about = spec.about
+            is_wanted = (
+                _says(tag, *about.tags, whole=True) and _says(author, about.author) and _says(search, *_words(known, spec))
+            )
+            if is_wanted or name is not None:
+                described[known] = _description(path, spec)
     if json_:
         print(json.dumps(described, indent=1, ensure_ascii=False))
     elif name is not None:
         print(
             "\n".join(
-                f"{key}: {', '.join(value) if isinstance(value, list) else value}" for key, value in described[name].items()
+                f"{key}: {', '.join(value) if isinstance(value, list) else value}"
+                for key, value in described[name].items()
+                if value
             )
         )
     else:
         print(_columns({key: f"{value['file']}  needs {', '.join(value['seeds'])}" for key, value in described.items()}))
+
+
+def _description(path: Path, spec: FlowSpec) -> dict[str, Any]:
+    """Return what there is to say about a flow."""
+    from sdg_prefect.spec.tracking import track_columns
+
+    tracking = track_columns(spec, None)
+    required = spec.inputs.required_columns if spec.inputs else ()
+    models = spec.about.recommended_models
+    return {
+        "file": str(path),
+        "name": spec.name,
+        "id": spec.about.id,
+        "description": spec.description,
+        "version": spec.about.version,
+        "author": spec.about.author,
+        "license": spec.about.license,
+        "tags": list(spec.about.tags),
+        "recommended model": models.default if models else "",
+        "other models": [*models.compatible, *models.experimental] if models else [],
+        "blocks": [item.name for item, _ in spec.blocks()],
+        "seeds": sorted({*tracking.seeds, *required}),
+        "optional seeds": list(spec.inputs.optional_columns) if spec.inputs else [],
+        "output": list(tracking.output.names),
+    }
+
+
+def _words(known: str, spec: FlowSpec) -> tuple[str, ...]:
+    return known, spec.name, spec.description, spec.about.id, *spec.about.tags
+
+
+def _says(wanted: str | None, *texts: str, whole: bool = False) -> bool:
+    """True if nothing is wanted, or one of the texts holds or, as a whole, is it; large and small letters are the same."""
+    if wanted is None:
+        return True
+    said = [text.casefold() for text in texts]
+    return wanted.casefold() in said if whole else any(wanted.casefold() in text for text in said)
 
 
 def schema() -> None:

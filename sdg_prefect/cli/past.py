@@ -95,10 +95,11 @@ def _summary(rows: Sequence[Mapping[str, Any]], total: int, run_id: str) -> str:
 
 def _find(run_id: str | None, storage: str | None) -> tuple[Root, str, dict[str, Any]]:
     """Find a run, or the last one that has a report, and its report."""
+    from sdg_prefect.engine.references import place_of
     from sdg_prefect.store.root import Root
     from sdg_prefect.store.runs import read_reports, run_ids
 
-    root = Root.chosen(storage)
+    root = Root.chosen(place_of(storage))
     known = run_ids(root)
     if not known:
         raise FlowError(f"the store {root.uri} has no runs.", "Name another one with --storage.")

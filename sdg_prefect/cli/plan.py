@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sdg_prefect.cli import options as opt
 from sdg_prefect.cli.console import say
+from sdg_prefect.cli.options import Blocks, takes
 from sdg_prefect.cli.own_blocks import load_own_blocks
 from sdg_prefect.engine.options import RunOptions
 
@@ -17,20 +17,14 @@ if TYPE_CHECKING:
     from sdg_prefect.plan.plan import Plan
 
 
+_OF_RUNS = {"api_key_env", "fresh", "retry_rejects", "allow_rejects", "keep_ids"}
+"""Options that change nothing of what is told."""
+
+
+@takes(*(name for name in RunOptions.model_fields if name not in _OF_RUNS))
 def plan(
-    flow: opt.Flow,
-    input_: opt.Input = None,
-    model: opt.Model = None,
-    api_base: opt.ApiBase = None,
-    models: opt.Models = None,
-    storage: opt.Storage = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Calls in flight at most, for each endpoint.")] = None,
-    shard_size: opt.ShardSize = None,
-    limit: opt.Limit = None,
-    budget: opt.Budget = None,
-    budget_tokens: opt.BudgetTokens = None,
-    set_: opt.Set = None,
-    blocks: opt.Blocks = None,
+    asked: RunOptions,
+    blocks: Blocks = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what a run will do and what it takes: blocks, columns, shards, calls, tokens, cost, time, and what is there already.
@@ -40,24 +34,11 @@ def plan(
     from sdg_prefect.engine.preparing import prepare
 
     load_own_blocks(blocks)
-    asked = RunOptions(
-        flow=flow,
-        input=input_,
-        models_file=models,
-        model=model,
-        api_base=api_base,
-        storage=storage,
-        concurrency=concurrency,
-        shard_size=shard_size,
-        limit=limit,
-        overrides=tuple(set_ or ()),
-        budget=budget,
-        budget_tokens=budget_tokens,
-    )
     prepared = prepare(asked)
+    asked = prepared.options
     for warning in prepared.plan.warnings:
         say(str(warning))
-    outlook = _look_ahead(prepared.plan, asked) if input_ is not None else None
+    outlook = _look_ahead(prepared.plan, asked) if asked.input is not None else None
     if json_:
         print(json.dumps({"plan": str(prepared.plan), "outlook": outlook.to_json() if outlook else None}, ensure_ascii=False))
         return

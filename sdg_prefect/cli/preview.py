@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sdg_prefect.cli import options as opt
 from sdg_prefect.cli.console import plain, say
+from sdg_prefect.cli.options import Blocks, takes
 from sdg_prefect.cli.own_blocks import load_own_blocks
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.rows import ROW_ID
@@ -22,17 +22,24 @@ _LONGEST = 400
 """Characters of a text that are shown where nobody asks for more."""
 
 
+@takes(
+    "flow",
+    "input",
+    "model",
+    "api_base",
+    "api_key_env",
+    "models",
+    "storage",
+    "overrides",
+    "parameters",
+    "date",
+    "timezone",
+    "partition",
+)
 def preview(
-    flow: opt.Flow,
-    input_: opt.Input = None,
+    asked: RunOptions,
     rows: Annotated[int, typer.Option("-n", "--rows", min=1, help="How many seeds.", metavar="N")] = 3,
-    model: opt.Model = None,
-    api_base: opt.ApiBase = None,
-    api_key_env: opt.ApiKeyEnv = None,
-    models: opt.Models = None,
-    storage: opt.Storage = None,
-    set_: opt.Set = None,
-    blocks: opt.Blocks = None,
+    blocks: Blocks = None,
     full: Annotated[bool, typer.Option("--full", help="Show texts in full length.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -41,18 +48,7 @@ def preview(
     Exits 0 if every row came through or was filtered, 1 if a row was rejected.
     """
     load_own_blocks(blocks)
-    asked = RunOptions(
-        flow=flow,
-        input=input_,
-        models_file=models,
-        model=model,
-        api_base=api_base,
-        api_key_env=api_key_env,
-        storage=storage,
-        limit=rows,
-        overrides=tuple(set_ or ()),
-    )
-    shown = _preview(asked)
+    shown = _preview(asked.model_copy(update={"limit": rows}))
     if json_:
         from sdg_prefect.engine.previewing import as_json
 
@@ -70,6 +66,7 @@ def _preview(asked: RunOptions) -> Preview:
     from sdg_prefect.store.checking import check_storage
 
     prepared = prepare(asked)
+    asked = prepared.options
     check_storage(asked.storage)
     for warning in prepared.plan.warnings:
         say(str(warning))
@@ -103,7 +100,12 @@ def _lines(shown: Preview, longest: int | None) -> Iterator[str]:
 
 
 def _gone(step: Mapping[str, Any]) -> str:
-    kinds = {"filtered": step["filtered"], "deduplicated": step["deduplicated"], "rejected": len(step["rejects"])}
+    kinds = {
+        "passed by": step["skipped"],
+        "filtered": step["filtered"],
+        "deduplicated": step["deduplicated"],
+        "rejected": len(step["rejects"]),
+    }
     return "".join(f", {count} {kind}" for kind, count in kinds.items() if count)
 
 

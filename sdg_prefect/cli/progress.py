@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from sdg_prefect.cli.console import plain, say
 from sdg_prefect.counts import Counts
-from sdg_prefect.report.forecast import Passage, forecast
+from sdg_prefect.report.counting import Counting, Standing
 from sdg_prefect.report.progress import Observer
 from sdg_prefect.report.rendering import block_table, closing_lines
 from sdg_prefect.report.run_report import RunReport
@@ -47,60 +45,15 @@ def watch() -> Iterator[Watcher]:
         bars.close()
 
 
-@dataclass
-class _Block(Passage):
-    """What is known of a block so far."""
-
-    rows: int = 0
-    """Those of shards that it has taken up."""
-    tokens: int = 0
-    rejected: int = 0
+def _cost(standing: Standing) -> str:
+    """Say what all calls have cost, and will have at the end; nothing where they cost nothing."""
+    text = f"${standing.usd:,.4f}" if standing.usd else ""
+    if text and standing.usd_in_all is not None and standing.usd_in_all > standing.usd:
+        text += f" of about ${standing.usd_in_all:,.4f}"
+    return text
 
 
-class _Counting:
-    """Adds up what happens, by block."""
-
-    def __init__(self) -> None:
-        self._blocks: dict[str, _Block] = {}
-        self._guard = threading.Lock()
-        self._started = time.monotonic()
-        self._rows = 0
-
-    def begin(self, flow: str, blocks: Sequence[str], rows: int) -> None:
-        self._blocks = {name: _Block() for name in blocks}
-        self._started = time.monotonic()
-        self._rows = rows
-
-    def shard_started(self, block: str, rows: int) -> None:
-        with self._guard:
-            self._blocks[block].rows += rows
-
-    def call_done(self, block: str, counts: Counts) -> None:
-        with self._guard:
-            known = self._blocks[block]
-            known.calls += 1
-            known.tokens += counts.tokens_in + counts.tokens_out
-            known.usd += counts.cost_usd
-
-    def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
-        with self._guard:
-            known = self._blocks[block]
-            known.add(counts, replayed=replayed)
-            known.rejected += counts.rejected
-
-    def _in_all(self) -> tuple[int, int | None, str]:
-        """Return the calls of all blocks so far and at the end, if that can be told, and what they cost, as a text."""
-        with self._guard:
-            known = list(self._blocks.values())
-            expected = forecast(self._rows, known)
-        calls, usd = sum(block.calls for block in known), sum(block.usd for block in known)
-        cost = f"${usd:,.4f}" if usd else ""
-        if cost and expected is not None and expected.usd > usd:
-            cost += f" of about ${expected.usd:,.4f}"
-        return calls, None if expected is None else round(expected.calls), cost
-
-
-class Lines(_Counting):
+class Lines(Counting):
     """Plain lines: the start, the state every now and then, the end."""
 
     def __init__(self) -> None:
@@ -112,7 +65,7 @@ class Lines(_Counting):
 
     def begin(self, flow: str, blocks: Sequence[str], rows: int) -> None:
         super().begin(flow, blocks, rows)
-        self._next = self._started + _LINE_EVERY
+        self._next = time.monotonic() + _LINE_EVERY
         say(f"{flow}: {rows:,} rows through {len(blocks)} blocks")
 
     def call_done(self, block: str, counts: Counts) -> None:
@@ -128,20 +81,20 @@ class Lines(_Counting):
         if now < self._next:
             return
         self._next = now + _LINE_EVERY
-        parts = [f"{name} {state.rows_in:,} rows, {state.calls:,} calls" for name, state in self._blocks.items() if state.rows]
-        calls, expected, cost = self._in_all()
-        seconds = now - self._started
+        standing = self.standing()
+        parts = [f"{block.name} {block.rows_in:,} rows, {block.calls:,} calls" for block in standing.blocks if block.rows]
+        cost = _cost(standing)
         parts += [cost] if cost else []
-        if expected is not None and 0 < calls < expected:
-            parts.append(f"about {seconds * (expected - calls) / calls:,.0f} s left")
-        say(f"{seconds:.0f} s: {'; '.join(parts)}")
+        if standing.calls_in_all and standing.seconds_left is not None:
+            parts.append(f"about {standing.seconds_left:,.0f} s left")
+        say(f"{standing.seconds:.0f} s: {'; '.join(parts)}")
 
     def end(self, report: RunReport) -> None:
         for line in closing_lines(report):
             say(line)
 
 
-class Bars(_Counting):
+class Bars(Counting):
     """A bar per block, with rows, calls, tokens, rate and the time left."""
 
     def __init__(self) -> None:
@@ -189,17 +142,18 @@ class Bars(_Counting):
     def _show(self, block: str) -> None:
         if self._progress is None:
             return
-        state = self._blocks[block]
-        seconds = max(0.001, time.monotonic() - self._started)
+        standing = self.standing()
+        state = next(one for one in standing.blocks if one.name == block)
+        seconds = max(0.001, standing.seconds)
         facts = []
         if state.calls:
             facts += [f"{state.calls:,} calls", f"{state.tokens:,} tokens", f"{state.calls / seconds:.1f}/s"]
-        if state.rejected:
-            facts.append(f"{state.rejected:,} rejected")
+        if state.counts.rejected:
+            facts.append(f"{state.counts.rejected:,} rejected")
         self._progress.update(self._tasks[block], completed=state.rows_in, total=state.rows, facts=" · ".join(facts))
-        calls, expected, cost = self._in_all()
         if self._whole is not None:
-            self._progress.update(self._whole, completed=calls, total=expected, facts=cost, visible=bool(calls))
+            calls, cost = standing.calls, _cost(standing)
+            self._progress.update(self._whole, completed=calls, total=standing.calls_in_all, facts=cost, visible=bool(calls))
 
     def say(self, message: str) -> None:
         self._console.print(plain(message), markup=False)

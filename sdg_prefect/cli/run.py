@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sdg_prefect.cli import options as opt
+from sdg_prefect.cli.options import Blocks, takes
 from sdg_prefect.cli.own_blocks import load_own_blocks
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.errors import BudgetReached, FlowError, Interrupted, SdgError
@@ -23,70 +23,47 @@ _INTERRUPTED = 130
 """Exit status of a command that was stopped by a signal."""
 
 
+@takes(*RunOptions.model_fields)
 def run(
-    flow: opt.Flow,
-    input_: opt.Input = None,
-    output: opt.Output = None,
-    model: opt.Model = None,
-    api_base: opt.ApiBase = None,
-    api_key_env: opt.ApiKeyEnv = None,
-    models: opt.Models = None,
-    storage: opt.Storage = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Calls in flight at most, for each endpoint.")] = None,
-    shard_size: opt.ShardSize = None,
-    limit: opt.Limit = None,
-    budget: opt.Budget = None,
-    budget_tokens: opt.BudgetTokens = None,
-    set_: opt.Set = None,
-    blocks: opt.Blocks = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Reuse nothing of earlier runs.")] = False,
-    retry_rejects: Annotated[
-        bool, typer.Option("--retry-rejects", help="Ask again for the rows that earlier runs rejected, and for no others.")
-    ] = False,
-    allow_rejects: Annotated[bool, typer.Option("--allow-rejects", help="Exit 0 even if rows were rejected.")] = False,
-    keep_ids: Annotated[bool, typer.Option("--keep-ids", help="Keep the row ids in the output.")] = False,
+    asked: RunOptions,
+    first: Annotated[str | None, typer.Option("--from", help="First of several days, taken one by one.", metavar="DAY")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last of them.", metavar="DAY")] = None,
+    blocks: Blocks = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON on the last line of stdout.")] = False,
 ) -> None:
     """Run a flow over seeds. The same command again goes on where it stopped and pays nothing twice."""
     load_own_blocks(blocks)
-    asked = RunOptions(
-        flow=flow,
-        input=input_,
-        output=output,
-        models_file=models,
-        model=model,
-        api_base=api_base,
-        api_key_env=api_key_env,
-        storage=storage,
-        concurrency=concurrency,
-        shard_size=shard_size,
-        limit=limit,
-        overrides=tuple(set_ or ()),
-        fresh=fresh,
-        retry_rejects=retry_rejects,
-        allow_rejects=allow_rejects,
-        keep_ids=keep_ids,
-        budget=budget,
-        budget_tokens=budget_tokens,
-    )
-    if input_ is None:
+    if asked.input is None:
         raise FlowError("there are no seeds.", "Name them with --input FILE.")
-    outcome = _watched(asked, prints_json=json_)
-    if json_:
-        _print_report(outcome.report)
-    elif output is None:
-        _print_rows(outcome)
-    sys.exit(0 if outcome.is_success else 1)
+    runs = [asked] if first is last is None else _by_day(asked, first, last)
+    are_fine = True
+    for one in runs:
+        outcome = _watched(one, prints_json=json_, is_last=one is runs[-1])
+        are_fine = are_fine and outcome.is_success
+        if json_:
+            _print_report(outcome.report)
+        elif asked.output is None:
+            _print_rows(outcome)
+    sys.exit(0 if are_fine else 1)
 
 
-def _watched(asked: RunOptions, *, prints_json: bool) -> Outcome:
+def _by_day(asked: RunOptions, first: str | None, last: str | None) -> list[RunOptions]:
+    """Return the options for each of several days."""
+    from sdg_prefect.engine.partitions import days
+
+    if first is None or last is None or asked.date is not None:
+        raise FlowError("several days are named with --from and --to, both, and without --date.")
+    return [asked.model_copy(update={"date": day}) for day in days(first, last)]
+
+
+def _watched(asked: RunOptions, *, prints_json: bool, is_last: bool) -> Outcome:
     """Run, and show it; on the terminal as bars, elsewhere as lines."""
     from sdg_prefect.cli.progress import watch
     from sdg_prefect.engine.start import run as start
 
     with watch() as watcher:
         try:
-            outcome = start(asked, watcher)
+            outcome = start(asked, watcher, is_last=is_last)
         except KeyboardInterrupt as error:
             _say_interrupted(error, watcher, prints_json=prints_json)
             interruption = error

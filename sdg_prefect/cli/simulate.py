@@ -28,6 +28,8 @@ def simulate(
         int | None, typer.Option(min=1, help="Tokens that prompts have to begin with in common to be reported as cached.")
     ] = None,
     max_concurrency: Annotated[int | None, typer.Option(min=1, help="Calls at once, 429 beyond.")] = None,
+    requests_per_minute: Annotated[float | None, typer.Option(min=1, help="Calls in a minute, 429 beyond.")] = None,
+    tokens_per_minute: Annotated[float | None, typer.Option(min=1, help="Tokens in a minute, 429 beyond.")] = None,
     api_key: Annotated[str | None, typer.Option(help="Key that calls have to carry; a made-up one.")] = None,
     models: Annotated[list[str] | None, typer.Option(help="Model that is served; any if not given. May be repeated.")] = None,
     quota: Annotated[int | None, typer.Option(min=0, help="Calls until the quota is used up.")] = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sdg_prefect.cli import options as opt
+from sdg_prefect.cli.ages import seconds
 from sdg_prefect.cli.console import plain, say
 from sdg_prefect.errors import FlowError, did_you_mean
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 store = typer.Typer(help="What a store holds, and removing what is no longer wanted.")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 @store.callback(invoke_without_command=True)
@@ -90,7 +88,7 @@ def prune(
         raise FlowError("nothing was said to be removed.", "Name it: --older-than 30d, --run RUN, --unreferenced or --damaged.")
     if ledger and not (older_than or run):
         raise FlowError("--ledger says of --older-than or --run that completions may go too.", "Give one of them.")
-    since = None if older_than is None else time.time() - _seconds(older_than)
+    since = None if older_than is None else time.time() - seconds(older_than, "--older-than")
     wanted = Wanted(since, tuple(run or ()), unreferenced, damaged, ledger)
     survey = _survey(context, storage)
     _check_runs(survey, wanted)
@@ -135,10 +133,11 @@ def _survey(context: typer.Context, storage: str | None) -> Survey:
     Raises:
         FlowError: There is none.
     """
+    from sdg_prefect.engine.references import place_of
     from sdg_prefect.store.housekeeping.survey import Survey
     from sdg_prefect.store.root import Root
 
-    root = Root.chosen(storage or context.obj)
+    root = Root.chosen(place_of(storage or context.obj))
     survey = Survey.of(root)
     if not survey.files:
         raise FlowError(f"there is no store at {root.uri}.", "Name another one with --storage.")
@@ -155,13 +154,6 @@ def _check_runs(survey: Survey, wanted: Wanted) -> None:
             raise FlowError(f"the store {survey.root.uri} has no run '{run_id}'.", did_you_mean(run_id, survey.uses))
         if run_id in living:
             raise FlowError(f"run {run_id} is on.", "Wait for its end, or stop it first.")
-
-
-def _seconds(age: str) -> float:
-    matched = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", age.strip().lower())
-    if matched is None:
-        raise FlowError(f"--older-than takes an age such as 30d or 12h, not '{age}'.", "The units are s, m, h, d and w.")
-    return float(matched[1]) * _SECONDS[matched[2]]
 
 
 def register(app: typer.Typer) -> None:

@@ -45,7 +45,7 @@ async def show_rows(flow: str, table: pa.Table) -> None:
 
 async def _quietly(create: Any, **content: Any) -> None:
     """An artifact is a view: a run does not fail for want of one."""
-    from sdg_prefect.engine.live import logger
+    from sdg_prefect.engine.log import logger
 
     try:
         async with asyncio.timeout(_LONGEST):

@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import Cancelled
 
 from sdg_prefect.engine.flows import SERVER_LOST
-from sdg_prefect.engine.live import logger
+from sdg_prefect.engine.log import logger
 from sdg_prefect.engine.marking import UNFINISHED, mark
 from sdg_prefect.engine.recorded import wait_until_recorded
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.states import Crashed
 
-from sdg_prefect.engine.live import logger
+from sdg_prefect.engine.log import logger
 from sdg_prefect.engine.marking import UNFINISHED, mark
 from sdg_prefect.report.run_report import RunReport
 from sdg_prefect.store.root import Root

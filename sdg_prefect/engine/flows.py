@@ -15,7 +15,7 @@ from prefect.exceptions import MissingContextError, PrefectHTTPStatusError
 from prefect.logging import get_run_logger
 from prefect.states import Cancelled, Failed
 
-from sdg_prefect.engine.live import logger
+from sdg_prefect.engine.log import logger
 from sdg_prefect.errors import SdgError
 from sdg_prefect.settings import settings
 

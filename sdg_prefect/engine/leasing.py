@@ -18,7 +18,7 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from sdg_prefect.engine.flows import SERVER_LOST
-from sdg_prefect.engine.live import logger
+from sdg_prefect.engine.log import logger
 from sdg_prefect.errors import EndpointError
 from sdg_prefect.models.share import Share
 

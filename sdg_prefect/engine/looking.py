@@ -8,80 +8,56 @@ from typing import TYPE_CHECKING
 
 from sdg_prefect.engine.budgeting import spent_by_runs
 from sdg_prefect.engine.estimating import Estimator
+from sdg_prefect.engine.foreseeing import fork, repeat
 from sdg_prefect.engine.guess import Guess
 from sdg_prefect.engine.history import History
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.outlook import Outlook, StepOutlook
+from sdg_prefect.engine.piece import Piece, known, pieces_of
 from sdg_prefect.engine.rehearsal import Unasked, rehearse
-from sdg_prefect.fingerprints import fingerprint
 from sdg_prefect.frozen import digest
-from sdg_prefect.plan.plan import PipelinePlan, Plan, Step
-from sdg_prefect.plan.sharding import Sizes, cut
-from sdg_prefect.rows import concat, in_round
+from sdg_prefect.plan.plan import Fork, Node, PipelinePlan, Plan, Repeat, Step
+from sdg_prefect.plan.sharding import Sizes
+from sdg_prefect.rows import concat
 from sdg_prefect.settings import settings
 from sdg_prefect.store.checkpoints import BrokenRecord, Checkpoint, checkpoint_folder, is_usable, read_record
+from sdg_prefect.store.columns import together
 from sdg_prefect.store.integrity import Damaged
 from sdg_prefect.store.ledger.completions import ReadLedger, open_ledger
 from sdg_prefect.store.root import Root
-from sdg_prefect.store.shards import DatasetRef, read_shard
+from sdg_prefect.store.shards import DatasetRef
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_NOTHING = Guess()
 _SAMPLE = 200
 """Rows whose prompts are written to count them where the ledger has nothing, and replies that averages are taken of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Rows at some point of the walk."""
-
-    ref: DatasetRef | None
-    """What they are; None where some depend on replies to come."""
-    table: pa.Table | None
-    """The rows that are known; None where they lie in the store."""
-    open_rows: Guess = _NOTHING
-    """How many depend on replies to come."""
-
-    @property
-    def rows(self) -> Guess:
-        """How many they are, all together."""
-        known = self.ref.rows if self.ref is not None else self.table.num_rows if self.table is not None else 0
-        return Guess.exactly(known) + self.open_rows
-
-    def load(self, root: Root) -> pa.Table | None:
-        """Return the rows that are known."""
-        return read_shard(root, self.ref) if self.table is None and self.ref is not None else self.table
-
-    def in_round(self, number: int) -> Piece:
-        """Return the same rows, as the input of one round of a repetition."""
-        ref = self.ref and self.ref.in_round(number)
-        return replace(self, ref=ref, table=None if self.table is None else in_round(self.table, number))
-
-
 def look_ahead(plan: Plan, options: RunOptions) -> Outlook:
     """Walk a plan through the store and the ledger without running anything or calling a model."""
-    from sdg_prefect.store.seeds import read_seeds
+    from sdg_prefect.engine.seeding import read_input
 
     root = Root.chosen(options.storage)
-    seeds = read_seeds(str(options.input), options.limit)
+    seeds = read_input(options, in_store=False)
     sizes = plan.sizes(options.shard_size)
     outlook = Outlook(seeds.num_rows, sizes.of(seeds.num_rows))
     if plan.budget is not None:
         outlook.budget, outlook.spent = plan.budget, spent_by_runs(root, plan.name)
     history = History(root, plan.name)
-    look = _Look(
+    look = Look(
         root, plan, sizes, outlook, history, Estimator(plan.endpoints, options.concurrency or settings().concurrency, history)
     )
-    pieces = _pieces(seeds, outlook.shard_size)
+    pieces = pieces_of(seeds, outlook.shard_size)
     for pipeline in plan.pipelines:
         pieces = look.pipeline(pipeline, pieces)
     return outlook
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class Look:
+    """Goes through a plan as a run would."""
+
     root: Root
     plan: Plan
     sizes: Sizes
@@ -94,9 +70,18 @@ class _Look:
         for number in range(plan.times):
             given = pieces if plan.times == 1 else [piece.in_round(number) for piece in pieces]
             for step in plan.steps:
-                given = self.pipeline(step, given) if isinstance(step, PipelinePlan) else self.step(step, given)
+                given = self._node(step, given)
             made += given
         return made
+
+    def _node(self, node: Node, pieces: list[Piece]) -> list[Piece]:
+        if isinstance(node, PipelinePlan):
+            return self.pipeline(node, pieces)
+        if isinstance(node, Fork):
+            return fork(self, node, pieces)
+        if isinstance(node, Repeat):
+            return repeat(self, node, pieces)
+        return self.step(node, pieces)
 
     def step(self, step: Step, pieces: list[Piece]) -> list[Piece]:
         found = StepOutlook(step.name)
@@ -110,7 +95,7 @@ class _Look:
                 parts, added = self._group(step, group, found, ledger)
                 unasked += added
                 for place, part in enumerate(parts):
-                    by_part.setdefault(place, []).append(part)
+                    by_part.setdefault(place, []).append(replace(part, home=group[0].home))
             made += [piece for place in sorted(by_part) for piece in by_part[place]]
         if found.shards_there < found.shards or not found.shards:
             found.why = self.history.why_not(step)
@@ -137,21 +122,21 @@ class _Look:
             return [Piece(ref, None) for ref in checkpoint.parts], Unasked()
         rows = sum((piece.rows for piece in group), Guess())
         found.rows += rows
-        table = self._load(group)
+        table = self.load(group)
         still_open = sum((piece.open_rows for piece in group), Guess())
         if table is None or not step.is_known:
-            found.calls += rows.times(step.block.calls_per_row())
+            found.calls += rows.times(_calls_per_row(step))
             return [Piece(None, None, rows.times(self._yield(step)))], Unasked()
         content = digest(tuple(ref.content for ref in refs)) if is_known else ""
         return self._rehearse(step, table, content, still_open, found, ledger)
 
-    def _load(self, group: list[Piece]) -> pa.Table | None:
+    def load(self, group: list[Piece]) -> pa.Table | None:
         """Return the rows that are known; none where their data is damaged, which a run mends and a plan leaves alone."""
         try:
             tables = [table for piece in group if (table := piece.load(self.root)) is not None]
         except Damaged:
             return None
-        return concat(tables) if tables else None
+        return together(tables) if tables else None
 
     def _rehearse(
         self, step: Step, table: pa.Table, content: str, still_open: Guess, found: StepOutlook, ledger: ReadLedger | None
@@ -160,7 +145,7 @@ class _Look:
         # Without a ledger nothing can come out but the count of calls, for which some rows are enough.
         shown = table.slice(0, _SAMPLE) if asks and ledger is None else table
         done = rehearse(step, shown, content, self.plan.endpoints, ledger)
-        per_row = step.block.calls_per_row()
+        per_row = _calls_per_row(step)
         if done is None:
             rows = Guess.exactly(table.num_rows) + still_open
             found.calls += rows.times(per_row)
@@ -170,11 +155,12 @@ class _Look:
         found.calls += Guess.exactly(round(done.unasked.calls * share)) + still_open.times(per_row)
         open_rows = (Guess.exactly(round(done.rows_open * share)) + still_open).times(self._yield(step))
         if open_rows.high == 0:
-            parts = list(done.parts)
-            if step.scope == "all":
-                parts = [part.slice(*piece) for part in parts for piece in cut(part.num_rows, self.sizes.of(part.num_rows))]
-            return [_known(part) for part in parts], done.unasked
+            return [piece for part in done.parts for piece in self.cut(step, part)], done.unasked
         return [Piece(None, concat(list(done.parts)), open_rows)], done.unasked
+
+    def cut(self, step: Step, part: pa.Table) -> list[Piece]:
+        """Cut what a step gives into shards, if it waits for all rows."""
+        return pieces_of(part, self.sizes.of(part.num_rows)) if step.scope == "all" else [known(part)]
 
     def _yield(self, step: Step) -> Guess:
         """Guess how many rows one row gives."""
@@ -186,13 +172,9 @@ class _Look:
         return Guess(0, likely, None)
 
 
-def _pieces(table: pa.Table, size: int) -> list[Piece]:
-    return [_known(table.slice(start, length)) for start, length in cut(table.num_rows, size)]
-
-
-def _known(table: pa.Table) -> Piece:
-    columns = tuple(table.column_names[1:])
-    return Piece(DatasetRef(uri="", rows=table.num_rows, fingerprint=fingerprint(table), columns=columns), table)
+def _calls_per_row(step: Step) -> Guess:
+    calls = step.block.calls_per_row()
+    return Guess(0, calls, calls) if step.when else Guess.exactly(calls)
 
 
 def _recorded(root: Root, step: Step, refs: Sequence[DatasetRef]) -> Checkpoint | None:

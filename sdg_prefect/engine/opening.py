@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import Executor
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from sdg_prefect.engine.leasing import leased
-from sdg_prefect.engine.live import Live, logger
+from sdg_prefect.engine.live import Live
+from sdg_prefect.engine.log import logger
 from sdg_prefect.engine.options import RunOptions
+from sdg_prefect.engine.runners.choice import Choice
+from sdg_prefect.engine.runners.in_threads import InThreads
+from sdg_prefect.engine.runners.runner import Runner
 from sdg_prefect.engine.threads import Threads
 from sdg_prefect.models.batches.batches import Batches
 from sdg_prefect.models.connecting import connect
@@ -34,10 +39,12 @@ async def open_live(
         run_id: The run.
         observer: Told about it.
         spending: Keeps its calls within a budget.
-        stack: Ends the simulated model, if the run needs one, and gives back what it has of shared limits.
+        stack: Ends the simulated model and the workers, if the run has any, and gives back what it has of shared limits.
 
     Raises:
         EndpointError: A limit that is shared with other runs cannot be found.
+        ClusterError: The workers that were chosen cannot be had.
+        UnfitWorker: One of them cannot work for this run.
     """
     endpoints = {name: _limited(endpoint, options.concurrency) for name, endpoint in plan.endpoints.items()}
     chosen = settings().model_copy(update={"concurrency": options.concurrency or settings().concurrency})
@@ -52,8 +59,22 @@ async def open_live(
     shares = await stack.enter_async_context(leased(plan.shared_limits()))
     gateway = Gateway(served, connect, chosen, spending, batches, tell, shares)
     sizes = plan.sizes(options.shard_size)
-    loop = asyncio.get_running_loop()
-    return Live(root, gateway, observer, run_id, sizes, Threads(), loop, retry_rejects=options.retry_rejects)
+    threads, loop = Threads(), asyncio.get_running_loop()
+    runner = await stack.enter_async_context(_runner(Choice.of(options.runner), plan, root, run_id, observer, threads))
+    return Live(root, gateway, observer, run_id, sizes, threads, runner, loop, retry_rejects=options.retry_rejects)
+
+
+@asynccontextmanager
+async def _runner(
+    choice: Choice, plan: Plan, root: Root, run_id: str, observer: Observer, threads: Executor
+) -> AsyncIterator[Runner]:
+    if choice.kind == "local":
+        yield InThreads(threads)
+        return
+    from sdg_prefect.engine.runners.elsewhere import elsewhere
+
+    async with elsewhere(choice, plan, root, run_id, observer) as runner:
+        yield runner
 
 
 def _limited(endpoint: Endpoint, concurrency: int | None) -> Endpoint:

@@ -101,6 +101,11 @@ class Outlook:
         return ""
 
     @property
+    def task_runs(self) -> int:
+        """Task runs of all steps, those of shards that are there included."""
+        return sum(step.shards for step in self.steps)
+
+    @property
     def calls(self) -> Guess:
         """Calls of all steps."""
         return sum((step.calls for step in self.steps), Guess())
@@ -131,6 +136,7 @@ class Outlook:
         return {
             "seeds": self.seeds,
             "shard_size": self.shard_size,
+            "task_runs": self.task_runs,
             "calls": self.calls.to_json(),
             **_amounts(self.tokens_in, self.tokens_out, self.cost_usd, self.seconds),
             "over_budget": self.over_budget or None,
@@ -139,7 +145,8 @@ class Outlook:
         }
 
     def __str__(self) -> str:
-        lines = [f"  {self.seeds:,} seeds in shards of {self.shard_size:,}", *(f"    {step}" for step in self.steps)]
+        runs = f"{self.task_runs:,} task run{'s' * (self.task_runs != 1)}"
+        lines = [f"  {self.seeds:,} seeds in shards of {self.shard_size:,}, {runs}", *(f"    {step}" for step in self.steps)]
         if self.calls.high == 0:
             return "\n".join([*lines, "  nothing is left to ask: this run makes no call"])
         lines.append(f"  to do: {_counted(self.calls)}")

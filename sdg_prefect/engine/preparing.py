@@ -7,17 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from sdg_prefect.engine.options import RunOptions
-from sdg_prefect.errors import FlowError, InputError, Problem
+from sdg_prefect.engine.partitions import of_partition
+from sdg_prefect.engine.references import References, is_reference
+from sdg_prefect.engine.runners.choice import Choice
+from sdg_prefect.errors import FlowError, InputError, NoSeeds, Problem
 from sdg_prefect.models.budget import Budget
 from sdg_prefect.models.endpoint import Endpoint, resolve_endpoints
 from sdg_prefect.models.pricing import price_of
 from sdg_prefect.plan.compile import compile_plan
 from sdg_prefect.plan.plan import Plan
+from sdg_prefect.spec.elsewhere import looking_up
 from sdg_prefect.spec.flow import FlowSpec
-from sdg_prefect.spec.reader import scan_flow
+from sdg_prefect.spec.reader import Reading, scan_flow
 from sdg_prefect.spec.tracking import Tracking, track_columns
 
 
@@ -28,6 +30,8 @@ class Prepared:
     spec: FlowSpec
     tracking: Tracking
     plan: Plan
+    options: RunOptions
+    """The options, with the places of what they name: of a partition, or of a block of Prefect's."""
 
 
 def prepare(options: RunOptions, salt: str = "", *, needs_endpoints: bool = True) -> Prepared:
@@ -36,12 +40,13 @@ def prepare(options: RunOptions, salt: str = "", *, needs_endpoints: bool = True
     Args:
         options: What is asked for.
         salt: Goes into every key; see ``compile_plan``.
-        needs_endpoints: False to leave models without an endpoint alone, as ``check`` does where none was given.
+        needs_endpoints: False to leave alone what only a run needs, as ``check`` does: models without an endpoint, and packages
+            that are not installed.
 
     Raises:
         FlowError: With every problem found.
     """
-    reading = scan_flow(options.flow, options.models_file, options.overrides)
+    options, reading = _read(options)
     spec, problems = reading.flow, reading.errors
     columns = _seed_columns(options, problems)
     problems += _output_problems(options)
@@ -55,28 +60,34 @@ def prepare(options: RunOptions, salt: str = "", *, needs_endpoints: bool = True
     except FlowError as error:
         # A file that could not be read may have named the endpoint.
         problems += error.problems if needs_endpoints and not reading.errors else ()
+    problems += spec.missing_packages() if needs_endpoints else ()
     problems += _command_problems(options)
-    budget = _budget(options, spec.budget, problems)
+    budget = _budget(options, spec.budget)
     if budget is not None and budget.usd is not None:
         problems += _price_problems(endpoints)
     if problems:
         raise FlowError(problems)
     if options.api_key_env:
         endpoints = {name: replace_key(endpoint, options.api_key_env) for name, endpoint in endpoints.items()}
-    return Prepared(spec, tracking, replace(compile_plan(spec, tracking, endpoints, salt), budget=budget))
+    return Prepared(spec, tracking, replace(compile_plan(spec, tracking, endpoints, salt), budget=budget), options)
 
 
-def _budget(options: RunOptions, own: Budget | None, problems: list[Problem]) -> Budget | None:
+def _read(options: RunOptions) -> tuple[RunOptions, Reading]:
+    """Read a flow. What it and the options name on Prefect's server is looked up, if there is any such thing."""
+    with References() as references:
+        found = references.in_options(of_partition(options))
+        with looking_up(references.variable):
+            reading = scan_flow(found.flow, found.models, found.overrides, found.parameters)
+        reading = references.in_reading(reading, found.model)
+    # An endpoint of Prefect's that serves every model is now that of each.
+    return found.model_copy(update={"model": None}) if is_reference(found.model) else found, reading
+
+
+def _budget(options: RunOptions, own: Budget | None) -> Budget | None:
     """Return the budget of a flow with what the options say instead."""
     given = {"usd": options.budget, "tokens": options.budget_tokens}
     set_here = {name: value for name, value in given.items() if value is not None}
-    if not set_here:
-        return own
-    try:
-        return Budget.model_validate({**(own.model_dump() if own else {}), **set_here})
-    except ValidationError:
-        problems.append(Problem("a budget has to be a number above 0: dollars for --budget, tokens for --budget-tokens."))
-        return own
+    return Budget.model_validate({**(own.model_dump() if own else {}), **set_here}) if set_here else own
 
 
 def _price_problems(endpoints: Mapping[str, Endpoint]) -> list[Problem]:
@@ -85,7 +96,7 @@ def _price_problems(endpoints: Mapping[str, Endpoint]) -> list[Problem]:
     return [
         Problem(f"the price of model '{model_id}' is not known, which a budget in dollars needs.", hint)
         for model_id, endpoint in endpoints.items()
-        if endpoint.client != "pooling" and price_of(endpoint) is None
+        if not endpoint.is_fixed and price_of(endpoint) is None
     ]
 
 
@@ -94,7 +105,9 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 def _command_problems(options: RunOptions) -> list[Problem]:
     """Find what is wrong between the options themselves."""
-    problems = []
+    problems = list(_runner_problems(options.runner))
+    if options.grows and options.output is None:
+        problems.append(Problem("an output that grows has to have a place.", "Name it with --output."))
     if options.api_key_env and not _VARIABLE.fullmatch(options.api_key_env):
         hint = "Put the key into a variable, and name that."
         problems.append(Problem("--api-key-env takes the name of an environment variable, not a key.", hint))
@@ -103,13 +116,21 @@ def _command_problems(options: RunOptions) -> list[Problem]:
     return problems
 
 
+def _runner_problems(runner: str | None) -> Sequence[Problem]:
+    try:
+        Choice.of(runner)
+    except FlowError as error:
+        return error.problems
+    return ()
+
+
 def _same_file(one: str, other: str) -> bool:
     return one == other or (Path(one).exists() and Path(other).exists() and Path(one).samefile(other))
 
 
 def replace_key(endpoint: Endpoint, variable: str) -> Endpoint:
     """Let an endpoint take its key from another environment variable."""
-    return endpoint if endpoint.is_simulated else endpoint.everywhere(lambda _: {"api_key_env": variable})
+    return endpoint if endpoint.is_simulated or endpoint.is_service else endpoint.everywhere(lambda _: {"api_key_env": variable})
 
 
 def _seed_columns(options: RunOptions, problems: list[Problem]) -> Sequence[str] | None:
@@ -123,6 +144,10 @@ def _seed_columns(options: RunOptions, problems: list[Problem]) -> Sequence[str]
 
     try:
         return peek_columns(options.input)
+    except NoSeeds as error:
+        # Seeds may come later.
+        problems += () if options.may_lack_seeds else error.problems
+        return None
     except InputError as error:
         problems += error.problems
         return None
@@ -132,9 +157,12 @@ def _output_problems(options: RunOptions) -> Sequence[Problem]:
     if options.output is None:
         return ()
     from sdg_prefect.store.output import check_output
+    from sdg_prefect.store.versions import Versions
 
     try:
         check_output(options.output)
+        if options.grows:
+            Versions(options.output).check()
     except FlowError as error:
         return error.problems
     return ()

@@ -8,17 +8,21 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from sdg_prefect.blocks.lanes import LaneBlock
 from sdg_prefect.counts import Counts
+from sdg_prefect.engine.asking import Asking, from_thread
+from sdg_prefect.engine.context import ShardContext
 from sdg_prefect.engine.doing import do
-from sdg_prefect.engine.live import Live, ShardContext
+from sdg_prefect.engine.live import Live
 from sdg_prefect.engine.opening import open_live
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.fingerprints import fingerprint
 from sdg_prefect.models.completion import Completion, Failure, Request
-from sdg_prefect.plan.plan import PipelinePlan, Plan, Step
+from sdg_prefect.plan.plan import Fork, Node, PipelinePlan, Plan, Repeat, Step
 from sdg_prefect.report.progress import Silent
-from sdg_prefect.rows import concat, in_round
+from sdg_prefect.rows import ROW_ID, concat, in_round, is_reserved
 from sdg_prefect.store.checkpoints import Reject
+from sdg_prefect.store.columns import together
 from sdg_prefect.store.root import Root
 
 if TYPE_CHECKING:
@@ -93,11 +97,11 @@ async def _preview(plan: Plan, options: RunOptions, seeds: pa.Table, run_id: str
     return walk.preview
 
 
-class _Asking(ShardContext):
+class _Heard(ShardContext):
     """A context that remembers what the block asks."""
 
-    def __init__(self, live: Live, step: Step, content: str) -> None:
-        super().__init__(live, step, content)
+    def __init__(self, live: Live, step: Step, table: pa.Table) -> None:
+        super().__init__(step, table, from_thread(Asking(live, step, fingerprint(table)), live.loop))
         self.exchanges: list[tuple[Request, Completion | Failure]] = []
 
     def complete(self, requests: Sequence[Request]) -> Sequence[Completion | Failure]:
@@ -124,21 +128,48 @@ class _Walk:
         for given in _rounds(table, plan.times):
             rows = given
             for step in plan.steps:
-                rows = self._pipeline(step, rows) if isinstance(step, PipelinePlan) else self._step(step, rows)
+                rows = self._node(step, rows)
             made.append(rows)
         return concat(made)
 
-    def _step(self, step: Step, table: pa.Table) -> pa.Table:
-        return concat([self._work(step, given) for given in _rounds(table, step.times)])
+    def _node(self, node: Node, table: pa.Table) -> pa.Table:
+        if isinstance(node, PipelinePlan):
+            return self._pipeline(node, table)
+        if isinstance(node, Fork):
+            return self._fork(node, table)
+        if isinstance(node, Repeat):
+            return self._repeat(node, table)
+        return concat([concat(self._work(node, given)) for given in _rounds(table, node.times)])
 
-    def _work(self, step: Step, table: pa.Table) -> pa.Table:
-        context = _Asking(self.live, step, fingerprint(table))
-        context.begin(table, is_last_attempt=True)
+    def _fork(self, plan: Fork, table: pa.Table) -> pa.Table:
+        *lanes, rest = self._work(plan.split, table)
+        ways = zip(plan.branches, lanes, strict=True)
+        gone = [self._pipeline(branch, lane) for branch, lane in ways if lane.num_rows]
+        return self._node(plan.join, together([*gone, rest]))
+
+    def _repeat(self, plan: Repeat, table: pa.Table) -> pa.Table:
+        going = self._pipeline(plan.body, table)
+        done: list[pa.Table] = []
+        for number in range(1, plan.most):
+            going, finished = self._work(plan.split, going)
+            done.append(finished)
+            if not going.num_rows:
+                return self._node(plan.join, concat(done))
+            going = self._pipeline(plan.body, in_round(going, number))
+        return self._node(plan.join, together([*done, going if plan.unmet is None else self._node(plan.unmet, going)]))
+
+    def _work(self, step: Step, table: pa.Table) -> list[pa.Table]:
+        context = _Heard(self.live, step, table)
         parts, counts = do(step, table, context)
         rejects = [context.rejects[row] for row in sorted(context.rejects)]
-        after = concat(parts)
-        self.preview.steps.append(StepPreview(step, table, after, context.exchanges, rejects, counts))
-        return after
+        if not isinstance(step.block, LaneBlock) or rejects:
+            before, after = _without_places(table), _without_places(concat(parts))
+            self.preview.steps.append(StepPreview(step, before, after, context.exchanges, rejects, counts))
+        return parts
+
+
+def _without_places(table: pa.Table) -> pa.Table:
+    return table.drop_columns([name for name in table.column_names if is_reserved(name) and name != ROW_ID])
 
 
 def _rounds(table: pa.Table, times: int) -> list[pa.Table]:
@@ -164,6 +195,7 @@ def _step_json(step: StepPreview) -> dict[str, Any]:
         "type": step.step.block.type_name,
         "rows_in": step.before.num_rows,
         "rows_out": step.after.num_rows,
+        "skipped": step.counts.skipped,
         "filtered": step.counts.filtered,
         "deduplicated": step.counts.deduplicated,
         "exchanges": [

@@ -17,7 +17,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 
 from sdg_prefect.engine.flows import SERVER_LOST
-from sdg_prefect.engine.live import logger
+from sdg_prefect.engine.log import logger
 
 _LONGEST = 30.0
 _PAUSE = 0.3

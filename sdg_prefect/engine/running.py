@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from sdg_prefect.engine.artifacts import show_plan, show_report, show_rows
 from sdg_prefect.engine.budgeting import open_spending, why_stopped
 from sdg_prefect.engine.cancelling import cancellable
-from sdg_prefect.engine.delivering import deliver
+from sdg_prefect.engine.delivering import Target, deliver
 from sdg_prefect.engine.flows import as_flow, run_logger
 from sdg_prefect.engine.live import Live
 from sdg_prefect.engine.opening import open_live
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.present import present
+from sdg_prefect.engine.rejecting import rejects_of
 from sdg_prefect.engine.results import StoreResults
 from sdg_prefect.engine.seeding import Seeds
 from sdg_prefect.engine.shard import Shard
@@ -30,6 +31,7 @@ from sdg_prefect.plan.plan import Plan
 from sdg_prefect.report.progress import Observer
 from sdg_prefect.report.rendering import headline
 from sdg_prefect.report.run_report import BlockTally, RunReport
+from sdg_prefect.store.checkpoints import Reject
 from sdg_prefect.store.integrity import telling
 from sdg_prefect.store.root import Root
 from sdg_prefect.store.runs import write_plan, write_rejects, write_report, write_uses
@@ -48,6 +50,7 @@ class Run:
     seeds: Seeds
     run_id: str
     observer: Observer
+    target: Target
     ui_url: str = ""
     warnings: Sequence[str] = ()
     tables: list[pa.Table] = field(default_factory=list)
@@ -115,15 +118,14 @@ class Run:
     @property
     def _shown(self) -> dict[str, str]:
         """What the UI shows as the parameters of the run."""
-        seeds = self.options.input if isinstance(self.options.input, str) else f"{self.seeds.rows} rows in memory"
-        return {"flow": self.plan.file, "input": seeds, "output": self.options.output or "", "storage": self.root.uri}
+        return {"flow": self.plan.file, "input": self.seeds.source, "output": self.options.output or "", "storage": self.root.uri}
 
     async def _body(self, live: Live) -> RunReport:
         log = run_logger()
         await show_plan(self.plan)
         storage = StoreResults(root=self.root.uri).for_run(self.run_id, retry_rejects=self.options.retry_rejects)
         rows = self.seeds.rows
-        walk = Walk(self.plan.name, live, storage, self.tallies, live.sizes.at_once(rows), flow_run_ids=self.flow_run_ids)
+        walk = Walk(self.plan.name, live, storage, self.tallies, live.at_once(rows), flow_run_ids=self.flow_run_ids)
         self.observer.begin(self.plan.name, self.plan.labels(), rows)
         log.info("%s: %s rows in shards of %s, store %s", self.plan.name, rows, live.sizes.of(rows), self.root.uri)
         if many := live.sizes.too_many(rows):
@@ -180,12 +182,11 @@ class Run:
             self.stop.go_on(Phase.WALKING)
             raise
         self.stop.go_on(Phase.WRITING)
-        await walk.whole(shards, lambda whole: asyncio.to_thread(self._write, whole))
         self.task_runs = walk.task_runs
-        await self._keep_rejects(walk)
+        where = (self.plan.output_columns, self.target, self.run_id, await self._keep_rejects(walk))
+        self.tables = await walk.whole(shards, lambda whole: asyncio.to_thread(deliver, self.root, whole, *where))
         has_rejects = any(tally.counts.rejected for tally in self.tallies.values())
-        report = self.report("completed_with_rejects" if has_rejects else "completed")
-        self._keep(report)
+        self._keep(report := self.report("completed_with_rejects" if has_rejects else "completed"))
         self.stop.phase = Phase.FINISHED
         return report
 
@@ -211,12 +212,10 @@ class Run:
         write_uses(self.root, self.run_id, self.uses)
         return self.seeds.store(self.root, folder, size, self.run_id)
 
-    def _write(self, shards: Sequence[Shard]) -> None:
-        self.tables = deliver(self.root, shards, self.plan.output_columns, self.options.output, keep_ids=self.options.keep_ids)
-
-    async def _keep_rejects(self, walk: Walk) -> None:
-        if rejects := await walk.rejects():
+    async def _keep_rejects(self, walk: Walk) -> list[Reject]:
+        if rejects := await rejects_of(walk):
             await asyncio.to_thread(write_rejects, self.root, self.run_id, rejects)
+        return rejects
 
     def report(self, status: str, error: str = "") -> RunReport:
         """Return the report as things stand."""
@@ -235,6 +234,7 @@ class Run:
             warnings=self.warnings,
             budget=None if self.spending is None else self.spending.to_json(),
             endpoints=() if self.gateway is None else self.gateway.tally(),
+            version=self.target.version,
         )
 
     @property

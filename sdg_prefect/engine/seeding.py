@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.shard import Shard, seed_shards
-from sdg_prefect.errors import InputError, StoreError
+from sdg_prefect.errors import InputError, NoSeeds, StoreError
 from sdg_prefect.fingerprints import fingerprint
 from sdg_prefect.plan.sharding import cut
 from sdg_prefect.store.checkpoints import keep_seeds
@@ -18,18 +18,31 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def read_input(options: RunOptions) -> pa.Table:
-    """Read the seeds that the options name.
+def read_input(options: RunOptions, *, in_store: bool = True) -> pa.Table:
+    """Read the seeds that the options name; of those of an incremental run the new ones, of which there may be none.
+
+    Args:
+        options: What is asked for.
+        in_store: True to put seeds that are many into a file of the store; False to write nothing there.
 
     Raises:
         InputError: There are none, or they cannot be read.
     """
-    from sdg_prefect.store.seeds import read_seeds, seeds_of
+    from sdg_prefect.store.seeds import no_seeds, read_seeds, seeds_of
 
     if options.input is None:
         raise InputError("there are no seeds.", "Name them with --input FILE.")
     read = read_seeds if isinstance(options.input, str) else seeds_of
-    return read(options.input, options.limit, Root.chosen(options.storage).spill_folder)
+    folder = Root.chosen(options.storage).spill_folder if in_store else None
+    if not options.may_lack_seeds:
+        return read(options.input, options.limit, folder)
+    from sdg_prefect.store.versions import Versions
+
+    try:
+        seeds = read(options.input, None, folder)
+    except NoSeeds:
+        return no_seeds()
+    return Versions(str(options.output)).unseen(seeds, folder).slice(0, options.limit)
 
 
 class Seeds:
@@ -37,6 +50,7 @@ class Seeds:
 
     def __init__(self, table: pa.Table, options: RunOptions) -> None:
         self.rows: int = table.num_rows
+        self.source: str = options.input if isinstance(options.input, str) else f"{self.rows} rows in memory"
         self._options = options
         self._table: pa.Table | None = table
 

@@ -34,6 +34,14 @@ class Shard:
     """Which part of that data they are."""
     source: Checkpoint | None = None
     """What the task run gave that made them; None for seeds."""
+    home: int = 0
+    """Where rows took lanes one shard at a time: the number of the shard that they come from."""
+
+    @property
+    def lane(self) -> int:
+        """Which lane it belongs to, right after rows parted."""
+        assert self.source is not None
+        return self.source.lanes[self.part]
 
     def moved(self, ref: DatasetRef, order: tuple[int, ...] | None = None) -> Shard:
         """Return the shard with another reference, and in another place of the order."""
@@ -62,7 +70,7 @@ def parts_of(made: Checkpoint, shards: Sequence[Shard], again: Callable[[], Awai
     """Return the shards that a task run made of others."""
     first, count = shards[0], len(made.parts)
     return [
-        Shard(ref, (number, *first.order), number * first.of + first.number, count * first.of, again, number, made)
+        Shard(ref, (number, *first.order), number * first.of + first.number, count * first.of, again, number, made, first.home)
         for number, ref in enumerate(made.parts)
     ]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sdg_prefect.engine.apart import Interruptions, interruptions, run_apart
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.outcome import Outcome, allowed
-from sdg_prefect.engine.preparing import prepare
+from sdg_prefect.engine.preparing import Prepared, prepare
 from sdg_prefect.engine.server import (
     Server,
     ServerError,
@@ -25,6 +25,7 @@ from sdg_prefect.engine.server import (
 from sdg_prefect.engine.watching import watched
 from sdg_prefect.errors import InputError, Interrupted
 from sdg_prefect.report.progress import Observer, Silent
+from sdg_prefect.report.run_report import RunReport
 from sdg_prefect.store.checking import check_storage
 from sdg_prefect.store.root import Root
 
@@ -58,6 +59,7 @@ def run(options: RunOptions, observer: Observer | None = None, *, is_last: bool 
     run_id = new_run_id()
     with interruptions() as heard:
         prepared = prepare(options, salt=run_id if options.fresh else "")
+        options = prepared.options
         check_installed()
         check_storage(options.storage)
         if prepared.plan.warnings:
@@ -65,7 +67,9 @@ def run(options: RunOptions, observer: Observer | None = None, *, is_last: bool 
         server = _begin(watcher)
         if server is not _NO_SERVER:
             os.environ.update(client_environment(server))
-        this = make_run(prepared.plan, options, read_seeds_of(options, prepared.spec), run_id, watcher)
+        this = begin_run(prepared, run_id, watcher)
+        if isinstance(this, RunReport):
+            return Outcome(this, is_success=True, tables=[])
         _warm_up(prepared.plan, Root.chosen(options.storage))
         server = _ready(server, watcher)
         this.ui_url = server.ui_url
@@ -77,12 +81,30 @@ def run(options: RunOptions, observer: Observer | None = None, *, is_last: bool 
             raise Interrupted(this.final_report, is_left_behind=True) from None
 
 
-def make_run(plan: Plan, options: RunOptions, seeds: pa.Table, run_id: str, observer: Observer) -> Run:
-    """Make the execution of a plan on seeds that were read. Nobody else should hold them, for it lets go of them when it can."""
+def begin_run(prepared: Prepared, run_id: str, observer: Observer) -> Run | RunReport:
+    """Read the seeds and make the run; where the output has the rows of all of them, its report instead.
+
+    Nobody but the run holds the seeds afterwards, for it lets go of them when it can.
+
+    Raises:
+        InputError: There are no seeds, fewer than the flow asks for, or they cannot be read.
+        StoreError: The versions of the output cannot be read.
+    """
+    from sdg_prefect.engine.growing import nothing_new, target_of
     from sdg_prefect.engine.running import Run
     from sdg_prefect.engine.seeding import Seeds
 
-    return Run(plan, options, Seeds(seeds, options), run_id, observer, warnings=[str(warning) for warning in plan.warnings])
+    plan, options = prepared.plan, prepared.options
+    seeds = read_seeds_of(options, prepared.spec)
+    if (version := nothing_new(plan, options, seeds)) is not None:
+        store = Root.chosen(options.storage).uri
+        return RunReport("nothing_new", run_id, plan.name, 0, 0, (), 0.0, options.output, store, version=version)
+    grown: list[str] = []
+    target = target_of(plan, options, seeds, grown)
+    for warning in grown:
+        observer.say(f"warning: {warning}")
+    warnings = [*map(str, plan.warnings), *grown]
+    return Run(plan, options, Seeds(seeds, options), run_id, observer, target, warnings=warnings)
 
 
 _NO_SERVER = Server("", "", is_managed=False)
@@ -124,7 +146,7 @@ def read_seeds_of(options: RunOptions, spec: FlowSpec) -> pa.Table:
 
     seeds = read_input(options)
     least = spec.inputs.min_samples if spec.inputs else 1
-    if seeds.num_rows < least and options.limit is None:
+    if seeds.num_rows < least and options.limit is None and not options.may_lack_seeds:
         raise InputError(f"the seeds have {seeds.num_rows} rows; the flow asks for at least {least}.")
     return seeds
 

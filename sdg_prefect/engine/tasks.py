@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prefect import Task
@@ -12,10 +11,12 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 from prefect.tasks import exponential_backoff
 
-from sdg_prefect.engine.live import Live, ShardContext
+from sdg_prefect.engine.asking import Asking
+from sdg_prefect.engine.live import Live
 from sdg_prefect.engine.results import CheckpointPolicy, StoreResults
-from sdg_prefect.engine.working import work
+from sdg_prefect.engine.working import Assignment
 from sdg_prefect.errors import TransientError
+from sdg_prefect.frozen import digest
 from sdg_prefect.plan.plan import Step
 from sdg_prefect.settings import settings
 from sdg_prefect.store.checkpoints import Checkpoint
@@ -24,36 +25,43 @@ from sdg_prefect.store.shards import DatasetRef
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a task run does: a block on some shards, and where the checkpoint goes."""
+    """What a task run does: a block on some shards, for one run."""
 
     live: Live
-    step: Step
-    context: ShardContext
-    refs: tuple[DatasetRef, ...]
+    assignment: Assignment
+    asking: Asking
+
+    @classmethod
+    def of(cls, live: Live, step: Step, refs: tuple[DatasetRef, ...], folder: str) -> Job:
+        """Make the job of a step on some shards, whose checkpoint goes into a folder."""
+        assignment = Assignment(live.root, live.run_id, step, refs, folder, live.sizes, retry_rejects=live.retry_rejects)
+        return cls(live, assignment, Asking(live, step, digest(tuple(ref.content for ref in refs))))
 
     @property
     def tags(self) -> list[str]:
         """Block type and models, for the task run."""
-        return [self.step.block.type_name, *self.step.models]
+        step = self.assignment.step
+        return [step.block.type_name, *step.models]
 
 
 async def _run_shard(name: str, checkpoint: str, sources: list[Checkpoint], job: Job) -> Checkpoint:  # noqa: ARG001
-    """Work on a shard in a thread of the run.
+    """Have a shard worked on, in a thread of the run or elsewhere.
 
     ``sources`` are the results that the shard comes from: passed on as they are, so that Prefect draws the edges.
     """
     run = TaskRunContext.get()
     assert run is not None
     last = run.task_run.run_count > settings().task_retries
-    call = partial(work, job.live, job.step, job.context, job.refs, checkpoint, is_last_attempt=last)
     job.live.at_rest.discard(checkpoint)
     try:
-        return await asyncio.get_running_loop().run_in_executor(job.live.threads, call)
+        made = await job.live.runner.work(replace(job.assignment, is_last_attempt=last), job.asking)
     except TransientError:
         if job.live.gateway.is_stopped:
             raise asyncio.CancelledError("the run is stopping") from None
         job.live.at_rest.add(checkpoint)
         raise
+    await job.asking.seal()
+    return made
 
 
 async def _is_passing(_task: Any, _task_run: TaskRun, state: State[Any]) -> bool:

@@ -16,15 +16,15 @@ from sdg_prefect.accounting import check_chain
 from sdg_prefect.awaiting import all_ended
 from sdg_prefect.engine.claiming import Claiming
 from sdg_prefect.engine.flows import as_flow
-from sdg_prefect.engine.live import Live, ShardContext
+from sdg_prefect.engine.forking import fork, repeat
+from sdg_prefect.engine.live import Live
 from sdg_prefect.engine.results import StoreResults
 from sdg_prefect.engine.shard import Shard, numbered, parts_of, used_whole
 from sdg_prefect.engine.tasks import Job, make_task
 from sdg_prefect.errors import SdgError
-from sdg_prefect.frozen import digest
-from sdg_prefect.plan.plan import PipelinePlan, Step
+from sdg_prefect.plan.plan import Fork, PipelinePlan, Repeat, Step
 from sdg_prefect.report.run_report import BlockTally
-from sdg_prefect.store.checkpoints import Checkpoint, Reject, checkpoint_folder, read_rejects
+from sdg_prefect.store.checkpoints import Checkpoint, checkpoint_folder
 from sdg_prefect.store.integrity import Damaged
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Walk:
     """Shards at work at most."""
     task_runs: int = 0
     flow_run_ids: list[str] = field(default_factory=list)
-    _rejecting: list[Shard] = field(default_factory=list)
+    rejecting: list[Shard] = field(default_factory=list)
     """A part of each checkpoint with rejected rows."""
     folders: set[str] = field(default_factory=set)
     """Folders of the checkpoints that it made, found or began."""
@@ -86,15 +86,16 @@ class Walk:
     async def pipeline(self, plan: PipelinePlan, shards: Sequence[Shard]) -> list[Shard]:
         """Run a pipeline as a subflow, as often as it says; rounds stand one after another."""
         if plan.times == 1:
-            return await self._subflow(plan.name, plan, shards)
+            return await self.subflow(plan.name, plan, shards)
         gathered: list[Shard] = []
         for number in range(plan.times):
             given = [shard.moved(shard.ref.in_round(number)) for shard in shards]
-            made = await self._subflow(f"{plan.name} ({number + 1}/{plan.times})", plan, given)
+            made = await self.subflow(f"{plan.name} ({number + 1}/{plan.times})", plan, given)
             gathered += [shard.moved(shard.ref, (number, *shard.order)) for shard in made]
         return numbered(gathered)
 
-    async def _subflow(self, run_name: str, plan: PipelinePlan, shards: Sequence[Shard]) -> list[Shard]:
+    async def subflow(self, run_name: str, plan: PipelinePlan, shards: Sequence[Shard]) -> list[Shard]:
+        """Run a pipeline once."""
         self._go_on()
 
         async def body() -> list[Shard]:
@@ -110,6 +111,10 @@ class Walk:
             step = steps.pop(0)
             if isinstance(step, PipelinePlan):
                 shards = await self.pipeline(step, shards)
+            elif isinstance(step, Fork):
+                shards = await fork(self, step, shards)
+            elif isinstance(step, Repeat):
+                shards = await repeat(self, step, shards)
             elif step.scope == "all":
                 shards = await self._barrier(step, shards)
             else:
@@ -134,12 +139,12 @@ class Walk:
     async def _rounds(self, step: Step, shards: Sequence[Shard]) -> list[Shard]:
         """Run a step on shards that it takes together, as often as it says."""
         if step.times == 1:
-            return await self._task_run(step, shards)
+            return await self.task_run(step, shards)
         given = [[shard.moved(shard.ref.in_round(number)) for shard in shards] for number in range(step.times)]
-        rounds = await all_ended([self._task_run(step, one) for one in given])
+        rounds = await all_ended([self.task_run(step, one) for one in given])
         return [shard.moved(shard.ref, (number, *shard.order)) for number, made in enumerate(rounds) for shard in made]
 
-    async def _task_run(self, step: Step, shards: Sequence[Shard]) -> list[Shard]:
+    async def task_run(self, step: Step, shards: Sequence[Shard]) -> list[Shard]:
         """Run a block once: on one shard, or for a global block on all."""
         try:
             checkpoint = await self._checkpoint(step, shards)
@@ -151,7 +156,7 @@ class Walk:
         made = parts_of(checkpoint, shards, partial(self._checkpoint, step, shards, is_again=True))
         self._tally(step, checkpoint)
         if checkpoint.rejects is not None:
-            self._rejecting.append(made[0])
+            self.rejecting.append(made[0])
         return made
 
     async def _checkpoint(self, step: Step, shards: Sequence[Shard], *, is_again: bool = False) -> Checkpoint:
@@ -186,30 +191,13 @@ class Walk:
         """Use shards. If the data of some is found damaged, it is made again, from the ledger where models were asked."""
         return await used_whole(shards, use, lambda: not self.live.gateway.is_stopped)
 
-    async def rejects(self) -> list[Reject]:
-        """Read the rows that were rejected so far."""
-
-        async def read(shards: Sequence[Shard]) -> list[Reject]:
-            assert shards[0].source is not None
-            return await asyncio.to_thread(read_rejects, self.live.root, shards[0].source)
-
-        found: list[Reject] = []
-        for shard in self._rejecting:
-            try:
-                found += await self.whole([shard], read)
-            except Damaged as damage:
-                if not self.live.gateway.is_stopped:
-                    raise
-                self.live.observer.say(f"some rejected rows cannot be told: {damage}")
-        return found
-
     async def _worked(self, step: Step, shards: Sequence[Shard], folder: str, *, is_shown: bool) -> Checkpoint:
         """Make the task run of a block."""
         self._go_on()
         refs = tuple(shard.ref for shard in shards)
         first = shards[0]
         place = f"[{first.number}/{first.of}]" if step.scope == "row" else "[1/1]"
-        job = Job(self.live, step, ShardContext(self.live, step, digest(tuple(ref.content for ref in refs))), refs)
+        job = Job.of(self.live, step, refs, folder)
         if is_shown:
             self.live.observer.shard_started(step.label, sum(ref.rows for ref in refs))
         # Prefect knows a result by its identity, and by that of its parts. Opaque, for all results share the id of the run.
@@ -228,7 +216,7 @@ class Walk:
                 raise self.storage.failure
             return checkpoint
         except (Exception, asyncio.CancelledError) as error:
-            self.tallies[job.step.label].counts += job.context.counts
+            self.tallies[job.assignment.step.label].counts += job.asking.counts
             if isinstance(error, Exception) and not isinstance(error, Damaged):
                 self._fail(error)
             raise

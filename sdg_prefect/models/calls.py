@@ -10,8 +10,9 @@ from sdg_prefect.models.completion import Completion, Request
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError, Reach
 from sdg_prefect.models.health import is_sick
-from sdg_prefect.models.limiter import Lane, Permit
+from sdg_prefect.models.limiter import Lane
 from sdg_prefect.models.pool import Pool
+from sdg_prefect.models.queue import Permit
 from sdg_prefect.models.traffic import Traffic
 
 

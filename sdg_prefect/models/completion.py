@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from sdg_prefect.counts import Counts
 from sdg_prefect.frozen import digest
+from sdg_prefect.models.allowances import Allowances
 
 Message = Mapping[str, Any]
 """One chat message: ``role`` and ``content``, and what else the protocol allows."""
@@ -35,6 +36,8 @@ class Request:
     shared_prefix: int = 0
     """Characters at the beginning of the messages that the calls for other rows have too; as far as it goes, contents are texts.
     It is about the price of a call only, and no part of its key."""
+    block: str = ""
+    """The block that asks, which the run fills in: blocks take turns where calls have to wait. No part of the key."""
 
     def key(self, model: str) -> str:
         """Return the key of the completion: what decides the reply, and the row it is for.
@@ -96,6 +99,8 @@ class Completion:
     """Those of ``tokens_in`` that the provider had in its cache."""
     tokens_written: int = 0
     """Those of ``tokens_in`` that it wrote to its cache, where it says so."""
+    allowances: Allowances | None = field(default=None, compare=False)
+    """What the provider said is left of its limits, where it did; not kept."""
 
     def after(self, attempts: int) -> Completion:
         """Return the completion as the answer to an attempt of this number, with texts that any file can hold."""
@@ -145,7 +150,7 @@ def _whole(text: str | None) -> str | None:
     return text
 
 
-_RECORDED = tuple(each.name for each in fields(Completion) if each.name != "replayed")
+_RECORDED = tuple(each.name for each in fields(Completion) if each.name not in ("replayed", "allowances"))
 _OF_A_CHOICE = tuple(each.name for each in fields(Choice))
 
 

@@ -21,7 +21,15 @@ def connect(endpoint: Endpoint) -> Client:
             from sdg_prefect.models.pooling_client import PoolingClient
 
             return PoolingClient(endpoint)
-        case "litellm":
+        case "mcp":
+            from sdg_prefect.models.services.tools import ToolClient
+
+            return ToolClient(endpoint)
+        case _ if endpoint.is_service:
+            from sdg_prefect.models.services.agents import AgentClient
+
+            return AgentClient(endpoint)
+        case _:
             from sdg_prefect.models.litellm_client import LitellmClient
 
             return LitellmClient(endpoint)

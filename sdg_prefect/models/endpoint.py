@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +12,7 @@ from sdg_prefect.errors import FlowError, Problem, did_you_mean
 from sdg_prefect.frozen import Frozen, canonical
 from sdg_prefect.models.connections import without_user
 from sdg_prefect.models.json_schema import SchemaWay, with_schema
+from sdg_prefect.models.keys import key_named
 from sdg_prefect.models.providers import calls_for_litellm
 from sdg_prefect.models.usage import Usage
 
@@ -85,10 +85,10 @@ class Endpoint(Address):
     """Price, where litellm's own table does not know the model, or does not count because there is an ``api_base``."""
     params: Mapping[str, object] = Field(default_factory=dict)
     """Sampling parameters for every call to this model, below those of a block's ``gen_kwargs``."""
-    client: Literal["auto", "openai", "litellm", "pooling"] = "auto"
+    client: Literal["auto", "openai", "litellm", "pooling", "langflow", "langgraph", "generic_http", "mcp"] = "auto"
     """How the model is called. ``openai``: straight, where a server speaks the OpenAI protocol. ``litellm``: any provider, with
     more work for each call. ``auto`` takes the first where there is an ``api_base`` and no other provider in front of ``model``.
-    ``pooling``: reward models behind vLLM."""
+    ``pooling``: reward models behind vLLM. The others, agents and servers of tools, are set by the blocks that ask these."""
     prompt_cache: Literal["auto", "always", "never"] = "auto"
     """Whether the beginning that the prompts of all rows share is marked for the provider's cache. ``auto``: where the provider
     caches only what is marked, as Anthropic does. ``always``: also where nobody can tell, such as behind a gateway of one's own.
@@ -164,7 +164,17 @@ class Endpoint(Address):
         return self.model.startswith("simulated/")
 
     @property
-    def chosen_client(self) -> Literal["openai", "litellm", "pooling"]:
+    def is_service(self) -> bool:
+        """True for what is asked like a model and is none: an agent, or a server of tools."""
+        return self.client in _SERVICES
+
+    @property
+    def is_fixed(self) -> bool:
+        """True for what is where its block says, wherever models are served."""
+        return self.is_service or self.client == "pooling"
+
+    @property
+    def chosen_client(self) -> str:
         """The client that calls the model: the one named here, or what suits its name and address."""
         if self.client != "auto":
             return self.client
@@ -187,17 +197,17 @@ class Endpoint(Address):
         return with_schema({**self.params, **params}, self.json_schema)
 
     def key(self) -> str | None:
-        """Read the key from the environment: the variable named here, or OPENAI_API_KEY for a server behind ``api_base``."""
+        """Read the key: that of the variable named here, or of OPENAI_API_KEY for a server behind ``api_base``."""
         if self.api_key_env:
             variable = self.api_key_env
         elif self.api_base and not self.is_simulated:
             variable = "OPENAI_API_KEY"
         else:
             return None
-        # Variables filled from files end in a line break, which no header may hold.
-        return os.environ.get(variable, "").strip() or None
+        return key_named(variable) or None
 
 
+_SERVICES = frozenset({"langflow", "langgraph", "generic_http", "mcp"})
 _NO_ADDRESS = "Give its 'api_base', such as http://localhost:8000/v1, or leave 'client' away."
 _NO_BATCHES = "Batches need the 'api_base' of a server that speaks the OpenAI protocol, such as https://api.openai.com/v1."
 _ONE_PLACE = "'mode: batch' takes one endpoint, since a batch has to be collected where it was submitted"
@@ -229,8 +239,8 @@ def resolve_endpoints(
     missing: list[Problem] = []
     for model_id in sorted(model_ids):
         known = declared.get(model_id)
-        if known and known.client == "pooling":
-            resolved[model_id] = known  # a reward model, whose address stands in its block
+        if known and known.is_fixed:
+            resolved[model_id] = known
         elif model or first:
             # Behind a bare --api-base a model is known by its own whole name, even where that looks like a provider's.
             base = known if known and not known.is_simulated else Endpoint(model=f"openai/{model_id}")

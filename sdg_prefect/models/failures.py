@@ -9,6 +9,8 @@ from enum import Enum
 from math import isnan
 from typing import Any
 
+from sdg_prefect.models.allowances import Allowances
+
 
 class Reach(Enum):
     """How far a failure reaches."""
@@ -85,12 +87,16 @@ _CONNECTION_MARKS = ("connection error", "cannot connect", "connect call failed"
 class CallError(Exception):
     """One attempt of a call failed; translated from whatever the client raised."""
 
-    def __init__(self, verdict: Verdict, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, verdict: Verdict, message: str, retry_after: float | None = None, allowances: Allowances | None = None
+    ) -> None:
         super().__init__(message)
         self.verdict = verdict
         self.message = message
         self.retry_after = retry_after
         """Seconds that the endpoint asks to wait, if it says so."""
+        self.allowances = allowances
+        """What it said is left of its limits, if it did."""
 
 
 def judge(status: int | None, message: str) -> Verdict:

@@ -11,6 +11,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
+from sdg_prefect.models.allowances import Allowances, read_allowances
 from sdg_prefect.models.completion import Choice, Completion, Request, Route
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import BROKEN_REPLY, CallError, judge, readable, seconds_to_wait, status_of
@@ -23,6 +24,8 @@ from sdg_prefect.models.vectors import read_vectors
 _NO_KEY = "EMPTY"
 """What servers without a key accept; litellm asks for some word."""
 _TEXT = "text-completion-openai/"
+_TOLD = "llm_provider-"
+"""What litellm puts in front of the names of a provider's headers."""
 _BROKEN_MARKS = ("empty or invalid response", "invalid response object", "provider returned 'choices'")
 _BREAKS = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
 """What litellm stumbles over in a reply that is no completion."""
@@ -123,6 +126,7 @@ class LitellmClient:
             tokens_written=usage.tokens_written,
             cost_usd=None if self._price is None else self._price.cost(usage),
             seconds=seconds,
+            allowances=_allowances(response),
         )
 
     def _vectors(self, response: Any) -> tuple[Choice, ...]:
@@ -141,7 +145,9 @@ class LitellmClient:
         verdict = judge(None if found is None else status_of(found, 422), f"{message} {marked}")
         if verdict.error == "ServerError" and not _is_answered(error) and (reason := _why_broken(error, message)):
             verdict, message = BROKEN_REPLY, f"the reply is not a completion: {reason}"
-        return CallError(verdict, readable(message, self._endpoint.key()), _retry_after(error))
+        headers = _headers(error)
+        rest = seconds_to_wait(headers.get("retry-after"))
+        return CallError(verdict, readable(message, self._endpoint.key()), rest, read_allowances(headers))
 
     async def close(self) -> None:
         """Give back the connections that litellm keeps for this process."""
@@ -181,10 +187,16 @@ def _said(error: Exception) -> tuple[str, str]:
     return _plain(str(getattr(error, "message", "") or error)), ""
 
 
-def _retry_after(error: Exception) -> float | None:
+def _headers(error: Exception) -> Mapping[str, str]:
+    """Return the headers of the reply that was an error, as far as litellm kept them."""
     response = getattr(error, "response", None)
-    headers: Mapping[str, str] = getattr(error, "litellm_response_headers", None) or getattr(response, "headers", None) or {}
-    return seconds_to_wait(headers.get("retry-after"))
+    return getattr(error, "litellm_response_headers", None) or getattr(response, "headers", None) or {}
+
+
+def _allowances(response: Any) -> Allowances | None:
+    """Read the headers of a reply, which litellm keeps under names of its own."""
+    told: Mapping[str, Any] = (getattr(response, "_hidden_params", None) or {}).get("additional_headers") or {}
+    return read_allowances({name.removeprefix(_TOLD): str(value) for name, value in told.items() if name.startswith(_TOLD)})
 
 
 def _is_answered(error: Exception) -> bool:

@@ -6,8 +6,10 @@ import io
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from sdg_prefect.models.allowances import Allowances, read_allowances
 from sdg_prefect.models.completion import Completion, Request, Route
 from sdg_prefect.models.connections import address, key_header, open_session, proxy_options
 from sdg_prefect.models.endpoint import Endpoint
@@ -66,7 +68,8 @@ class OpenAIClient:
         with self._translating():
             async with self._reply("POST", self._addresses[request.route], self._body(request), headers) as response:
                 reply = read_json(await read_whole(response))
-            return self._completion(reply, request.route, time.perf_counter() - started)
+                allowances = read_allowances(response.headers)
+            return self._completion(reply, request.route, time.perf_counter() - started, allowances)
 
     def _params(self, request: Request) -> Mapping[str, Any]:
         return self._endpoint.all_params(request.params)
@@ -77,7 +80,7 @@ class OpenAIClient:
             request, params = self._mark.put(request, params)
         return request_body(self._model, request, params)
 
-    def _completion(self, reply: Any, route: Route, seconds: float) -> Completion:
+    def _completion(self, reply: Any, route: Route, seconds: float, allowances: Allowances | None = None) -> Completion:
         """Read a reply.
 
         Raises:
@@ -97,6 +100,7 @@ class OpenAIClient:
             tokens_written=usage.tokens_written,
             cost_usd=None if self._price is None else self._price.cost(usage),
             seconds=seconds,
+            allowances=allowances,
         )
 
     @asynccontextmanager
@@ -139,11 +143,12 @@ class OpenAIClient:
         said = read_error(response.status, await _read(response, _LONGEST_ERROR))
         if response.status < 400:
             said = Said(response.status, f"the endpoint sends calls on to {response.headers.get('Location') or 'nowhere'}")
-        return self._failed(said, response.headers.get("Retry-After"))
+        return self._failed(said, response.headers)
 
-    def _failed(self, said: Said, retry_after: str | None = None) -> CallError:
+    def _failed(self, said: Said, headers: Mapping[str, str] = MappingProxyType({})) -> CallError:
         verdict = judge(said.status, f"{said.message} {said.code}")
-        return CallError(verdict, readable(said.message, self._key), seconds_to_wait(retry_after))
+        rest = seconds_to_wait(headers.get("Retry-After"))
+        return CallError(verdict, readable(said.message, self._key), rest, read_allowances(headers))
 
     def _translated(self, error: Exception) -> CallError:
         import aiohttp

@@ -46,6 +46,11 @@ class Concurrency:
         self._patience = 1
         self._hold_until = 0.0
 
+    @property
+    def sent(self) -> int:
+        """Number of the last call that was sent."""
+        return self._sent
+
     def send(self) -> int:
         """Number a call that is sent."""
         self._sent += 1
@@ -97,15 +102,29 @@ class Concurrency:
 
 
 class Bucket:
-    """An allowance by the minute that comes in steadily (token bucket); what was taken may be corrected afterwards."""
+    """An allowance that comes in steadily (token bucket); what was taken may be corrected afterwards."""
 
-    def __init__(self, per_minute: float, clock: Clock = time.monotonic) -> None:
-        """Begin with what may be spent at once."""
-        self._rate = per_minute / 60
-        self._most = max(1.0, self._rate * _BURST)
-        self._level = self._most
+    def __init__(self, per_second: float, most: float, clock: Clock = time.monotonic) -> None:
+        """Begin with what may be spent at once.
+
+        Args:
+            per_second: What comes in.
+            most: What may be spent at once.
+            clock: Tells the time in seconds.
+        """
+        self._rate = per_second
+        self._level = self._most = most
         self._clock = clock
         self._seen = clock()
+
+    @classmethod
+    def by_minute(cls, per_minute: float, clock: Clock = time.monotonic) -> Bucket:
+        """Make the bucket of an allowance for a minute, of which some seconds' worth may be spent at once."""
+        return cls(per_minute / 60, max(1.0, per_minute / 60 * _BURST), clock)
+
+    def set(self, per_second: float, most: float, level: float) -> None:
+        """Take what someone who knows says about it."""
+        self._rate, self._most, self._level, self._seen = per_second, most, level, self._clock()
 
     def wait(self, amount: float) -> float:
         """Return the seconds until an amount may be taken; one that is larger than the bucket may be when that is full."""

@@ -13,7 +13,8 @@ from sdg_prefect.models.completion import Completion, Request
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError, Reach
 from sdg_prefect.models.health import Health, is_sick
-from sdg_prefect.models.limiter import Lane, Limiter, Permit, Queue
+from sdg_prefect.models.limiter import Lane, Limiter
+from sdg_prefect.models.queue import Permit, Queue
 from sdg_prefect.models.readiness import open_client
 from sdg_prefect.settings import Settings
 

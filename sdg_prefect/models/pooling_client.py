@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sdg_prefect.models.completion import Choice, Completion, Request
-from sdg_prefect.models.connections import key_header, open_session, proxy_options
+from sdg_prefect.models.connections import key_header
 from sdg_prefect.models.endpoint import Endpoint
-from sdg_prefect.models.failures import CallError, judge, readable, seconds_to_wait
-
-if TYPE_CHECKING:
-    import aiohttp
+from sdg_prefect.models.failures import BROKEN_REPLY, CallError
+from sdg_prefect.models.json_server import JSONServer
 
 
 class PoolingClient:
@@ -20,50 +18,32 @@ class PoolingClient:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._session: aiohttp.ClientSession | None = None
+        self._address = endpoint.api_base or ""
+        key = endpoint.key()
+        self._server = JSONServer(endpoint.timeout, key_header(self._address, key), key)
 
     async def complete(self, request: Request) -> Completion:
         """Make one attempt; the completion's text is a JSON list of numbers. See ``Client``."""
-        import aiohttp
-
         started = time.perf_counter()
         body = {"model": self._endpoint.model, "messages": [dict(message) for message in request.messages or ()]}
+        reply = await self._server.post(self._address, body)
         try:
-            reply = await self._post(body)
             scores = _scores(reply)
-        except aiohttp.ClientConnectionError as error:
-            raise CallError(judge(None, f"connection error: {error}"), str(error)) from error
-        except TimeoutError as error:
-            raise CallError(judge(408, ""), f"no reply within {self._endpoint.timeout:g} s") from error
-        except (aiohttp.ClientPayloadError, ValueError, KeyError, IndexError, TypeError) as error:
-            raise CallError(judge(None, ""), f"not a pooling reply: {type(error).__name__}: {error}") from error
-        usage = reply.get("usage") or {}
+            usage = reply.get("usage") or {}
+            tokens = int(usage.get("prompt_tokens") or 0)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise CallError(BROKEN_REPLY, f"not a pooling reply: {type(error).__name__}: {error}") from error
         return Completion(
             choices=(Choice(text=json.dumps(scores)),),
             model=str(reply.get("model") or self._endpoint.model),
-            tokens_in=int(usage.get("prompt_tokens") or 0),
+            tokens_in=tokens,
             cost_usd=0.0,
             seconds=time.perf_counter() - started,
         )
 
-    async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
-        url = self._endpoint.api_base or ""
-        if self._session is None:
-            self._session = open_session(url, self._endpoint.timeout)
-        key = self._endpoint.key()
-        headers = key_header(url, key)
-        async with self._session.post(url, json=body, headers=headers, allow_redirects=False, **proxy_options(url)) as response:
-            if response.status >= 300:
-                text = await response.text()
-                waits = seconds_to_wait(response.headers.get("Retry-After"))
-                raise CallError(judge(response.status, text), readable(text, key), waits)
-            reply: dict[str, Any] = await response.json(content_type=None)
-            return reply
-
     async def close(self) -> None:
         """Give back connections."""
-        if self._session is not None:
-            await self._session.close()
+        await self._server.close()
 
 
 def _scores(reply: dict[str, Any]) -> list[float]:

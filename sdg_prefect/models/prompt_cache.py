@@ -96,7 +96,7 @@ _BREAKPOINT = Mark(
 def mark_of(endpoint: Endpoint) -> Mark | None:
     """Return the mark that an endpoint's provider wants; None where it caches by itself, or not at all."""
     name = endpoint.model.lower()
-    if endpoint.prompt_cache == "never" or endpoint.chosen_client == "pooling" or _UNMARKED_MODELS.search(name):
+    if endpoint.prompt_cache == "never" or endpoint.is_fixed or _UNMARKED_MODELS.search(name):
         return None
     speaks_openai = _speaks_openai(endpoint)
     if speaks_openai and _is_openais_own(endpoint) and _version(name) >= _FIRST_GPT_WITH_MARKS:

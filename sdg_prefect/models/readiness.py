@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 
 from sdg_prefect.errors import EndpointError
 from sdg_prefect.models.client import Client
 from sdg_prefect.models.connections import address, key_header, open_session, proxy_options
 from sdg_prefect.models.endpoint import Endpoint
+from sdg_prefect.models.keys import key_named, shown_place
 
 _ATTEMPTS = 3
 _PAUSE = 0.5
@@ -39,7 +39,7 @@ async def check_endpoint(endpoint: Endpoint) -> None:
     Raises:
         EndpointError: Nobody answers, or the key is missing or refused.
     """
-    if endpoint.api_key_env and not os.environ.get(endpoint.api_key_env):
+    if endpoint.api_key_env and not key_named(endpoint.api_key_env):
         raise EndpointError(
             f"model '{endpoint.model}': the environment variable {endpoint.api_key_env} is not set.",
             "It should hold the endpoint's key.",
@@ -51,12 +51,13 @@ async def check_endpoint(endpoint: Endpoint) -> None:
 async def _ask_for_models(endpoint: Endpoint, base: str) -> None:
     import aiohttp
 
+    headers = {} if endpoint.is_service else key_header(base, endpoint.key())
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             url = address(base, "models")
             async with (
                 open_session(url, _TIMEOUT) as session,
-                session.get(url, headers=key_header(base, endpoint.key()), **proxy_options(url)) as reply,
+                session.get(url, headers=headers, **proxy_options(url)) as reply,
             ):
                 status = reply.status
             break
@@ -77,6 +78,6 @@ async def _ask_for_models(endpoint: Endpoint, base: str) -> None:
             await asyncio.sleep(_PAUSE * attempt)
         except (aiohttp.ClientError, TimeoutError):
             return  # somebody is there, who has no list of models to give
-    if status in (401, 403):
+    if status in (401, 403) and not endpoint.is_service:  # what it wants to see there, only its own protocol says
         where = endpoint.api_key_env or "OPENAI_API_KEY"
-        raise EndpointError(f"endpoint {base} refuses the key (HTTP {status}).", f"Check the key in the variable {where}.")
+        raise EndpointError(f"endpoint {base} refuses the key (HTTP {status}).", f"Check the key in {shown_place(where)}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.errors import Problem
@@ -30,6 +30,8 @@ class Step:
     scope: Literal["row", "all"]
     """``row`` steps stream shard by shard; an ``all`` step waits for every row."""
     times: int = 1
+    when: str = ""
+    """The condition of the rows that the block works on; the others pass by. Empty for all rows."""
     drop_columns: tuple[str, ...] = ()
     keep_columns: tuple[str, ...] | None = None
     columns: tuple[str, ...] = ()
@@ -47,6 +49,10 @@ class Step:
         """True for a block of this package, which does nothing but what it says; a user's own may do anything."""
         return not self.block.is_opaque and not self.block.source_key()
 
+    def walk(self) -> Iterator[Step]:
+        """Give itself, as all parts of a plan give their steps."""
+        yield self
+
     def checkpoint_key(self, contents: tuple[str, ...]) -> str:
         """Return the key of the step's checkpoint for input shards of these contents."""
         return digest(self.key, contents)
@@ -57,13 +63,64 @@ class PipelinePlan:
     """A pipeline: a Prefect subflow."""
 
     name: str
-    steps: tuple[Step | PipelinePlan, ...]
+    steps: tuple[Node, ...]
     times: int = 1
 
     def walk(self) -> Iterator[Step]:
         """Go through all steps, those of nested pipelines included."""
         for step in self.steps:
-            yield from step.walk() if isinstance(step, PipelinePlan) else (step,)
+            yield from step.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Branches: rows part, each goes one way, and they come together again."""
+
+    name: str
+    split: Step
+    """Parts the rows into a lane for each branch, and one for those that pass by."""
+    branches: tuple[PipelinePlan, ...]
+    join: Step
+
+    def walk(self) -> Iterator[Step]:
+        """Go through all steps, those of the branches included."""
+        yield self.split
+        for branch in self.branches:
+            yield from branch.walk()
+        yield self.join
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A pipeline that rows pass again and again, each until its condition holds for it."""
+
+    name: str
+    body: PipelinePlan
+    until: str
+    most: int
+    """Rounds at most, two or more."""
+    split: Step
+    """After each round but the last: a lane for the rows that go on, and one for those that are done."""
+    unmet: Step | None
+    """What is done with the rows that are left after the last round."""
+    join: Step
+
+    def walk(self) -> Iterator[Step]:
+        """Go through all steps, those of the pipeline once."""
+        yield from self.body.walk()
+        yield self.split
+        if self.unmet is not None:
+            yield self.unmet
+        yield self.join
+
+
+Node: TypeAlias = Step | PipelinePlan | Fork | Repeat
+"""A part of a pipeline."""
+
+
+def is_row_local(node: Node) -> bool:
+    """True if no step in it waits for all rows, so that each shard can go through it on its own."""
+    return all(step.scope == "row" for step in node.walk())
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +137,8 @@ class Plan:
     budget: Budget | None = None
     """What all runs of the flow on one store may cost."""
     warnings: tuple[Problem, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """The values of the flow's parameters."""
 
     def steps(self) -> list[Step]:
         """Return all steps in order."""

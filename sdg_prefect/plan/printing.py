@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sdg_prefect.blocks.lanes import Split, Unmet
+from sdg_prefect.frozen import canonical
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.prompt_cache import mark_of
-from sdg_prefect.plan.plan import PipelinePlan, Plan, Step
+from sdg_prefect.plan.plan import Fork, Node, PipelinePlan, Plan, Repeat, Step
 
 
 def plan_text(plan: Plan) -> str:
     """Write a plan for people: its pipelines, blocks, models and columns."""
     lines = [f"flow {plan.name}  ({plan.file})"]
+    lines += [f"  parameter {name} = {canonical(value).decode()}" for name, value in plan.parameters.items()]
     for model_id, endpoint in sorted(plan.endpoints.items()):
         lines += _model_lines(model_id, endpoint)
     for pipeline in plan.pipelines:
@@ -51,9 +54,28 @@ def _pipeline_lines(pipeline: PipelinePlan, depth: int) -> list[str]:
     pad = "  " * depth
     times = f"  × {pipeline.times}" if pipeline.times > 1 else ""
     lines = [f"{pad}pipeline {pipeline.name}{times}"]
-    for step in pipeline.steps:
-        lines += _pipeline_lines(step, depth + 1) if isinstance(step, PipelinePlan) else [_step_line(step, pad + "  ")]
+    for node in pipeline.steps:
+        lines += _node_lines(node, depth + 1)
     return lines
+
+
+def _node_lines(node: Node, depth: int) -> list[str]:
+    pad = "  " * depth
+    if isinstance(node, PipelinePlan):
+        return _pipeline_lines(node, depth)
+    if isinstance(node, Repeat):
+        unmet = f"; then {node.unmet.block.unmet}" if node.unmet is not None and isinstance(node.unmet.block, Unmet) else ""
+        lines = [f"{pad}repeat {node.name}  up to {node.most} rounds until {node.until}{unmet}{_columns(node.join)}"]
+        return lines + _pipeline_lines(node.body, depth + 1)
+    if isinstance(node, Fork):
+        assert isinstance(node.split.block, Split)
+        rest = {"pass": "pass by", "reject": "are rejected", "filter": "are left out"}[node.split.block.rest]
+        lines = [f"{pad}branches {node.name}  rows that no branch takes {rest}{_columns(node.join)}"]
+        for condition, branch in zip(node.split.block.conditions, node.branches, strict=True):
+            first, *others = _pipeline_lines(branch, depth + 1)
+            lines += [f"{first}  {'all others' if condition == 'true' else f'when {condition}'}", *others]
+        return lines
+    return [_step_line(node, pad)]
 
 
 def _step_line(step: Step, pad: str) -> str:
@@ -61,5 +83,9 @@ def _step_line(step: Step, pad: str) -> str:
     facts += [f"model {model}" for model in step.models]
     facts += ["waits for all rows"] if step.scope == "all" else []
     facts += [f"× {step.times}"] if step.times > 1 else []
-    columns = f" → {', '.join(step.columns)}" if step.columns else ""
-    return f"{pad}{step.name}  ({'; '.join(facts)}){columns}"
+    facts += [f"when {step.when}"] if step.when else []
+    return f"{pad}{step.name}  ({'; '.join(facts)}){_columns(step)}"
+
+
+def _columns(step: Step) -> str:
+    return f" → {', '.join(step.columns)}" if step.columns else ""

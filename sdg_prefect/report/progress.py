@@ -49,3 +49,35 @@ class Silent:
 
     def say(self, message: str) -> None:
         """Ignore."""
+
+
+class Everyone:
+    """Tells several observers."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def begin(self, flow: str, blocks: Sequence[str], rows: int) -> None:
+        """Pass it on."""
+        for one in self._observers:
+            one.begin(flow, blocks, rows)
+
+    def shard_started(self, block: str, rows: int) -> None:
+        """Pass it on."""
+        for one in self._observers:
+            one.shard_started(block, rows)
+
+    def call_done(self, block: str, counts: Counts) -> None:
+        """Pass it on."""
+        for one in self._observers:
+            one.call_done(block, counts)
+
+    def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
+        """Pass it on."""
+        for one in self._observers:
+            one.shard_done(block, counts, replayed=replayed)
+
+    def say(self, message: str) -> None:
+        """Pass it on."""
+        for one in self._observers:
+            one.say(message)

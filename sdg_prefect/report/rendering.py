@@ -12,6 +12,7 @@ _HEAD = (
     "block",
     "rows in",
     "rows out",
+    "passed by",
     "filtered",
     "duplicates",
     "rejected",
@@ -30,7 +31,7 @@ def block_table(report: RunReport) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = [_HEAD]
     for tally in report.blocks:
         c = tally.counts
-        numbers = (c.rows_in, c.rows_out, c.filtered, c.deduplicated, c.rejected, c.llm_calls, c.replayed, c.tokens_in)
+        numbers = (c.rows_in, c.rows_out, c.skipped, c.filtered, c.deduplicated, c.rejected, c.llm_calls, c.replayed, c.tokens_in)
         cells = (*map(_number, numbers), _cached(c), _number(c.tokens_out), f"{tally.seconds:.1f}")
         rows.append((tally.name, *cells))
     kept = [place for place in range(len(_HEAD)) if place < _ALWAYS or any(row[place] != "·" for row in rows[1:])]
@@ -47,6 +48,8 @@ def _cached(counts: Counts) -> str:
 
 def headline(report: RunReport) -> str:
     """Say in one line how a run went."""
+    if report.status == "nothing_new":
+        return f"nothing new: {_version(report.version)}"
     total = report.total
     parts = [f"{report.rows_in:,} rows in", f"{report.rows_out:,} rows out"]
     parts += [f"{total.filtered:,} filtered"] if total.filtered else []
@@ -74,6 +77,14 @@ def report_markdown(report: RunReport) -> str:
     lines += [f"Error: {report.error}"] if report.error else []
     lines += [f"- {warning}" for warning in report.warnings]
     return "\n".join(lines)
+
+
+def _version(version: Mapping[str, Any] | None) -> str:
+    """Say in one line which version an output holds."""
+    if not version or not version["number"]:
+        return "there are no seeds yet"
+    added = f", {version['rows_added']:,} rows of them new" if version["rows_added"] else ""
+    return f"version {version['number']} has {version['rows']:,} rows of {version['seeds']:,} seeds{added}"
 
 
 def _cell(text: str) -> str:
@@ -107,5 +118,6 @@ def closing_lines(report: RunReport) -> list[str]:
             f"why {rejected:,} rows were rejected: python -m sdg_prefect rejects {report.run_id} --storage {report.storage}"
         )
     lines += [f"rows: {report.output}"] if report.output else []
+    lines += [f"      {_version(report.version)}"] if report.version and report.blocks else []
     lines += [f"run:  {report.ui_url}"] if report.ui_url else []
     return lines

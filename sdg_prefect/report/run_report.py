@@ -40,7 +40,7 @@ class RunReport:
     """What a run did."""
 
     status: str
-    """``completed``, ``completed_with_rejects``, ``failed``, ``interrupted`` or ``stopped_by_budget``."""
+    """``completed``, ``completed_with_rejects``, ``nothing_new``, ``failed``, ``interrupted`` or ``stopped_by_budget``."""
     run_id: str
     flow: str
     rows_in: int
@@ -57,6 +57,9 @@ class RunReport:
     """The budget, and what this and earlier runs spent of it, if there is one."""
     endpoints: Sequence[Mapping[str, Any]] = ()
     """For each endpoint that was called: the model, its address, the calls sent there, and those that it answered."""
+
+    version: Mapping[str, Any] | None = None
+    """The newest version of an output that grows: its number, the rows and seeds of the output, and those that the run added."""
 
     @property
     def total(self) -> Counts:
@@ -98,6 +101,7 @@ class RunReport:
             "ui_url": self.ui_url or None,
             "budget": self.budget,
             "endpoints": list(self.endpoints),
+            "version": self.version,
             "warnings": list(self.warnings),
             "blocks": [block_json(tally) for tally in self.blocks],
         }
@@ -111,6 +115,7 @@ def block_json(tally: BlockTally) -> Mapping[str, Any]:
         "rows_in": counts.rows_in,
         "rows_out": counts.rows_out,
         "gave_rows": counts.gave_rows,
+        "skipped": counts.skipped,
         "filtered": counts.filtered,
         "deduplicated": counts.deduplicated,
         "rejected": counts.rejected,

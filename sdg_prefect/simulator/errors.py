@@ -87,14 +87,14 @@ def no_quota() -> ApiError:
     )
 
 
-def too_many(retry_after: float) -> ApiError:
-    """More calls than the limits allow."""
+def too_many(retry_after: float, told: Mapping[str, str] | None = None) -> ApiError:
+    """More calls than the limits allow; the headers may tell of the limits."""
     return ApiError(
         429,
         f"Rate limit reached. Please try again in {retry_after:g}s.",
         code="rate_limit_exceeded",
         kind="requests",
-        headers={"Retry-After": f"{retry_after:g}"},
+        headers={"Retry-After": f"{retry_after:g}", **(told or {})},
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -13,12 +14,12 @@ HEADERS = {"x-simulated": "true"}
 """Headers of every reply."""
 
 
-def json_response(body: dict[str, Any], *, is_cut: bool = False) -> web.Response:
-    """Return a reply with a JSON object, or with its first half."""
+def json_response(body: dict[str, Any], *, is_cut: bool = False, headers: Mapping[str, str] = HEADERS) -> web.Response:
+    """Return a reply with a JSON object, or with its first half; headers come beside those of every reply."""
     data = json_bytes(body)
     if is_cut:
         data = data[: len(data) // 2]
-    return web.Response(body=data, content_type="application/json", headers=HEADERS)
+    return web.Response(body=data, content_type="application/json", headers={**HEADERS, **headers})
 
 
 def json_bytes(body: dict[str, Any]) -> bytes:

@@ -16,6 +16,7 @@ from sdg_prefect.simulator.batches import Batches
 from sdg_prefect.simulator.chance import fingerprint
 from sdg_prefect.simulator.embedding import embeddings_body
 from sdg_prefect.simulator.faults import Fate, Fault, Faults
+from sdg_prefect.simulator.minutes import Minutes
 from sdg_prefect.simulator.pooling import pooled_texts, step_scores
 from sdg_prefect.simulator.prefixes import SeenPrefixes
 from sdg_prefect.simulator.replying import MALFORMED, write_reply
@@ -53,6 +54,7 @@ class SimulatedServer:
         self._replies = replies
         self._prefixes = SeenPrefixes(settings.prompt_cache_tokens) if settings.prompt_cache_tokens else None
         self._faults = Faults(settings)
+        self._minutes = Minutes(settings)
         self._log = settings.log.open("a", encoding="utf-8", buffering=1) if settings.log else None
 
     def close(self) -> None:
@@ -180,13 +182,14 @@ class SimulatedServer:
 
     async def _generate(self, request: web.BaseRequest, call: protocol.Call) -> web.StreamResponse:
         tokens, key = self._prompt_tokens(call), fingerprint(*call.prompts)
+        limits = self._minutes.admit(tokens + (call.max_tokens or 0) * call.n)
         fate = await self._undergo(key)
         choices = self._choices(call, fate)
         told = self._with_cached(call, tokens)
         if call.streams:
             return await self._stream(request, call, choices, told, key)
         body = protocol.generation_body(call, choices, told, key)
-        return json_response(body, is_cut=fate.fault is Fault.BROKEN_JSON)
+        return json_response(body, is_cut=fate.fault is Fault.BROKEN_JSON, headers=limits)
 
     def _prompt_tokens(self, call: protocol.Call) -> int:
         """Count the tokens of a call's prompts, each of which has to fit into the context window."""

@@ -70,6 +70,12 @@ class SimulatorSettings(BaseModel):
     max_concurrency: int | None = Field(default=None, ge=1)
     """Calls that may be open at once; the ones above get 429."""
 
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    """Calls in a minute, 429 beyond; replies say in `x-ratelimit-*` headers how many are left."""
+
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    """Tokens of prompts and of the completions that they ask for (`max_tokens`) in a minute, 429 beyond; told in headers too."""
+
     step_fill_token: str = "<extra_0>"
     """Marks the end of a step in what a process-reward model is asked to score."""
 

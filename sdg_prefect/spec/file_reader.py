@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
 from sdg_prefect.blocks.files import FlowFiles, shown_path
-from sdg_prefect.blocks.structure import PipelineBlock
+from sdg_prefect.blocks.structure import PipelineBlock, Way
 from sdg_prefect.errors import Problem, did_you_mean
 from sdg_prefect.spec.flow import FlowSpec, Item, PipelineSpec, Place
 from sdg_prefect.spec.items import read_item
 from sdg_prefect.spec.overrides import Overrides
+from sdg_prefect.spec.parameters import Given, fill, read_parameters
 from sdg_prefect.spec.positions import Path, read_file
-from sdg_prefect.spec.roots import PIPELINE_KEYS, ROOT_KEYS, read_endpoints, read_root_values
+from sdg_prefect.spec.roots import INCLUDE_KEYS, PIPELINE_KEYS, ROOT_KEYS, read_endpoints, read_root_values
 from sdg_prefect.spec.wording import shown_value
 
 
 class FileReader:
     """Reads one flow file; nested files get a reader of their own."""
 
-    def __init__(self, path: FilePath, problems: list[Problem], overrides: Overrides, above: tuple[FilePath, ...]) -> None:
+    def __init__(
+        self,
+        path: FilePath,
+        problems: list[Problem],
+        overrides: Overrides,
+        above: tuple[FilePath, ...] = (),
+        given: Given | None = None,
+    ) -> None:
         self.path = path
         self.problems = problems
         self.overrides = overrides
@@ -28,6 +37,10 @@ class FileReader:
         self._above = above
         self._names: dict[str, int] = {}
         self.document = read_file(path, "flow file")
+        self.parameters = read_parameters(self.document, given or Given())
+        self.document.data = fill(self.document, self.parameters)
+        if self.parameters.names:
+            self.files.parameters = {**dict.fromkeys(self.parameters.missing), **self.parameters.values}
         problems.extend(self.document.problems)
 
     def report(self, message: str, hint: str = "", *path: str | int) -> None:
@@ -59,19 +72,20 @@ class FileReader:
 
     @property
     def _default_name(self) -> str:
-        path = self.path.resolve()
-        return path.parent.name if path.stem == "flow" and path.parent.name else path.stem
+        return default_name(self.path)
 
     def _mapping(self, data: dict[str, Any]) -> FlowSpec | None:
         if {"system", "generation"} & set(data):
             self.report("this is a prompt file, not a flow.", "Name the flow whose block uses it.")
             return None
-        meant = self._unknown_keys(data, ROOT_KEYS, "a flow", ())
+        meant = self._unknown_keys(data, ROOT_KEYS, "a flow", (), is_ignored="metadata" in data)
         if not {"blocks", "pipelines"} & {*data, *meant}:
             self.report("a flow has 'blocks' or 'pipelines', and this has neither.")
         if "blocks" in data and "pipelines" in data:
             self.report("a flow has 'blocks' or 'pipelines', not both.", "", "pipelines")
         values = read_root_values(self, data, self._default_name)
+        if values.about.recommended_models is not None:
+            self.files.default_model = values.about.recommended_models.default
         if "pipelines" in data:
             pipelines = self._pipelines(data["pipelines"])
         elif "blocks" in data:
@@ -89,18 +103,29 @@ class FileReader:
             keep_inputs=values.keep_inputs,
             max_reject_rate=values.max_reject_rate,
             budget=values.budget,
+            parameters=self.parameters.declared,
+            values=self.parameters.values,
             description=values.description,
             lines=values.lines,
+            about=values.about,
         )
 
-    def _unknown_keys(self, data: dict[Any, Any], known: Sequence[str], what: str, path: Path) -> set[str]:
-        """Report keys that a mapping does not have, and return those that were probably meant."""
+    def _unknown_keys(
+        self, data: dict[Any, Any], known: Sequence[str], what: str, path: Path, *, is_ignored: bool = False
+    ) -> set[str]:
+        """Report keys that a mapping does not have, and return those that were probably meant.
+
+        ``is_ignored`` is for files of sdg_hub 0.9, which leaves such keys alone: they are told, and no reason to stop.
+        """
         meant = set()
         for key in data:
             if key not in known:
                 hint = did_you_mean(str(key), known)
                 meant |= {name for name in known if hint == f"Did you mean '{name}'?"}
-                self.report(f"unknown key '{key}' of {what}.", hint, *path, key)
+                if is_ignored:
+                    self.warn(f"unknown key '{key}' of {what} is ignored.", hint if hint.startswith("Did") else "", *path, key)
+                else:
+                    self.report(f"unknown key '{key}' of {what}.", hint, *path, key)
         return meant
 
     def _unread(self, name: str, path: Path) -> PipelineSpec:
@@ -128,18 +153,25 @@ class FileReader:
                 self.report(f"a pipeline has 'blocks' or 'flow', {what}.", "", *path)
             return self._unread(str(name), path)
         if "flow" in raw:
-            return self._included(name, raw["flow"], (*path, "flow"))
+            return self._included(name, raw["flow"], raw.get("parameters"), (*path, "flow"))
         return self._pipeline(str(name or f"pipeline_{int(path[-1]) + 1}"), raw["blocks"], (*path, "blocks"))
 
-    def nested_pipeline(self, block: PipelineBlock, config: Path) -> PipelineSpec:
-        """Read what a ``PipelineBlock`` names or holds."""
-        if (block.flow is None) == (block.blocks is None):
-            what = "not both" if block.flow is not None else "and this has neither"
-            self.report(f"block '{block.block_name}': a PipelineBlock has 'flow' or 'blocks', {what}.", "", *config)
-            return self._unread(block.block_name, config)
-        if block.flow is not None:
-            return self._included(block.block_name, block.flow, (*config, "flow"))
-        return self._pipeline(block.block_name, list(block.blocks or ()), (*config, "blocks"))
+    def inner_pipeline(self, subject: str, name: str, written: PipelineBlock | Way, path: Path) -> PipelineSpec:
+        """Read the pipeline that a block names or holds.
+
+        Args:
+            subject: What has it, for messages.
+            name: The name of the pipeline.
+            written: What says so.
+            path: Where that stands.
+        """
+        if (written.flow is None) == (written.blocks is None):
+            what = "not both" if written.flow is not None else "and this has neither"
+            self.report(f"{subject} has 'flow' or 'blocks', {what}.", "", *path)
+            return self._unread(name, path)
+        if written.flow is not None:
+            return self._included(name, written.flow, written.parameters, (*path, "flow"))
+        return self._pipeline(name, list(written.blocks or ()), (*path, "blocks"))
 
     def _pipeline(self, name: str, raw: Any, path: Path) -> PipelineSpec:
         if not isinstance(raw, list) or not raw:
@@ -147,15 +179,26 @@ class FileReader:
             self.report(f"a pipeline needs a list of at least one block{found}.", "", *path)
             return self._unread(name, path)
         outer, self._names = self._names, {}
-        items = tuple(read_item(self, entry, (*path, index)) for index, entry in enumerate(raw))
+        items = tuple(item for index, entry in enumerate(raw) for item in self._items(entry, (*path, index)))
         self._names = outer
         return PipelineSpec(name, items, Place(self.document.file, self.document.line(*path)))
 
-    def _included(self, name: Any, flow: Any, path: Path) -> PipelineSpec:
+    def _items(self, raw: Any, path: Path) -> Sequence[Item]:
+        """Read one entry of a chain: a block, or a file whose blocks stand here."""
+        if not isinstance(raw, dict) or "include" not in raw or "block_type" in raw:
+            return [read_item(self, raw, path)]
+        self._unknown_keys(raw, INCLUDE_KEYS, "an include", path)
+        included = self._included(None, raw["include"], raw.get("parameters"), (*path, "include"))
+        if included.output_columns is not None:
+            # What it hands on is a matter of all its blocks together.
+            return [Item(self.unique_name(included.name), included.place, pipeline=included)]
+        return [replace(item, name=self.unique_name(item.name) if item.name else "") for item in included.items]
+
+    def _included(self, name: Any, flow: Any, parameters: Any, path: Path) -> PipelineSpec:
         """Read another flow file as a pipeline; one that includes itself is a problem."""
         unread = self._unread(str(name), path)
         if not isinstance(flow, str):
-            self.report(f"'flow' has to be the path of a flow file, not {shown_value(flow)}.", "", *path)
+            self.report(f"'{path[-1]}' has to be the path of a flow file, not {shown_value(flow)}.", "", *path)
             return unread
         try:
             found = self.files.find(flow).resolve()
@@ -167,10 +210,31 @@ class FileReader:
             circle = " → ".join(shown_path(file) for file in (*chain[chain.index(found) :], found))
             self.report(f"pipelines go in a circle: {circle}.", "A flow cannot include itself.", *path)
             return unread
-        inner = FileReader(found, self.problems, self.overrides, chain).flow()
+        reader = FileReader(found, self.problems, self.overrides, chain, self._given(parameters, path))
+        reader.files.default_model = self.files.default_model
+        inner = reader.flow()
         if inner is None:
             return unread
         return _as_pipeline(inner, str(name or inner.name), Place(self.document.file, self.document.line(*path)))
+
+    def _given(self, parameters: Any, path: Path) -> Given:
+        """Return what this file gives to one that it includes."""
+        where = (*path[:-1], "parameters")
+        if not isinstance(parameters, Mapping | None):
+            self.report(f"'parameters' has to be a mapping, not {shown_value(parameters)}.", "", *where)
+        values = parameters if isinstance(parameters, Mapping) else {}
+        return Given(
+            {str(name): value for name, value in values.items()},
+            lambda message, hint, name: self.report(message, hint, *where, name),
+            f"'parameters' beside '{path[-1]}'",
+            self.parameters.values,
+        )
+
+
+def default_name(path: FilePath) -> str:
+    """Return the name of a flow that has none: that of its file, or of its folder where the file is ``flow.yaml``."""
+    whole = path.resolve()
+    return whole.parent.name if whole.stem == "flow" and whole.parent.name else whole.stem
 
 
 def _as_pipeline(flow: FlowSpec, name: str, place: Place) -> PipelineSpec:

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from sdg_prefect.blocks import Block, block_names, find_block
+from sdg_prefect.blocks.conditions import as_condition
 from sdg_prefect.blocks.sampling import KNOWN
-from sdg_prefect.blocks.structure import IterBlock, PipelineBlock
+from sdg_prefect.blocks.structure import IterBlock, StructureBlock
 from sdg_prefect.errors import Problem, did_you_mean
-from sdg_prefect.spec.flow import Item, Place
+from sdg_prefect.spec.flow import Item, PipelineSpec, Place
 from sdg_prefect.spec.positions import Path
-from sdg_prefect.spec.wording import Finding, explain, shown_value
+from sdg_prefect.spec.structures import read_structure
+from sdg_prefect.spec.wording import Finding, explain, is_secret, shown_value
 
 if TYPE_CHECKING:
     from sdg_prefect.spec.file_reader import FileReader
 
-ITEM_KEYS = ("block_type", "block_config", "gen_kwargs", "drop_columns", "drop_duplicates", "scope")
+ITEM_KEYS = ("block_type", "block_config", "gen_kwargs", "when", "drop_columns", "drop_duplicates", "scope")
 _DEAD_ITEM_KEYS = ("num_samples", "runtime_overrides")
 _DEAD_CONFIG_KEYS = {
     "batch_kwargs": "it has no effect on this block",
@@ -75,11 +77,22 @@ def _finish(reader: FileReader, raw: Mapping[str, Any], path: Path, item: Item) 
     return replace(
         item,
         name=reader.unique_name(item.name) if item.name else "",
+        when=_condition(reader, raw, path),
         drop_columns=_names(reader, raw.get("drop_columns"), path, "drop_columns"),
         drop_duplicates=_names(reader, raw.get("drop_duplicates"), path, "drop_duplicates"),
         scope="shard" if scope == "shard" else "all",
         lines={**_lines(reader, raw.get("block_config"), (*path, "block_config")), **_key_lines(reader, raw, path)},
     )
+
+
+def _condition(reader: FileReader, raw: Mapping[str, Any], path: Path) -> str:
+    if "when" not in raw:
+        return ""
+    try:
+        return as_condition(raw["when"])
+    except ValueError as error:
+        reader.report(f"'when': {str(error).rstrip('.')}.", "", *path, "when")
+        return ""
 
 
 def _lines(reader: FileReader, value: Any, path: Path) -> dict[str, int]:
@@ -131,10 +144,10 @@ def _read_block(
     elif gen_kwargs:
         config = {**config, "gen_kwargs": {**(config.get("gen_kwargs") or {}), **gen_kwargs}}
     block = _validated(reader, cls, config, within)
-    if isinstance(block, PipelineBlock):
-        return Item(block.block_name, place, pipeline=reader.nested_pipeline(block, within))
     if isinstance(block, IterBlock):
         return _repeated(reader, block, place, path)
+    if isinstance(block, StructureBlock):
+        return read_structure(reader, block, place, within)
     return Item(block.block_name, place, block=block) if block else None
 
 
@@ -145,6 +158,8 @@ def _repeated(reader: FileReader, repeat: IterBlock, place: Place, path: Path) -
     )
     if inner is None:
         return None
+    if inner.until is not None or inner.branches:
+        return Item(repeat.block_name, place, pipeline=PipelineSpec(inner.name, (inner,), place), times=repeat.num_iters)
     return Item(repeat.block_name, place, block=inner.block, pipeline=inner.pipeline, times=repeat.num_iters * inner.times)
 
 
@@ -152,11 +167,23 @@ def _without_dead_keys(reader: FileReader, cls: type[Block], config: dict[str, A
     """Drop keys that upstream accepts and ignores, with a warning."""
     if cls.model_config.get("extra") != "forbid":
         return config
+    if cls.ignores_unknown:
+        return _with_known_keys(reader, cls, config, path)
     dead = [key for key in config if key in _DEAD_CONFIG_KEYS and key not in cls.model_fields]
     for key in dead:
         message = f"{_subject(cls, config)}: '{key}' is ignored; {_DEAD_CONFIG_KEYS[key]}."
         reader.warn(message, "", *path, key)
     return {key: value for key, value in config.items() if key not in dead}
+
+
+def _with_known_keys(reader: FileReader, cls: type[Block], config: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Drop keys that a block does not have, with a warning; one under which people write secrets stays, and is refused."""
+    unknown = [key for key in config if key not in cls.model_fields and not is_secret(key)]
+    for key in unknown:
+        near = did_you_mean(str(key), cls.model_fields)
+        message = f"{_subject(cls, config)}: unknown field '{key}' is ignored."
+        reader.warn(message, near if near.startswith("Did") else "", *path, key)
+    return {key: value for key, value in config.items() if key not in unknown}
 
 
 def _validated(reader: FileReader, cls: type[Block], config: Mapping[str, Any], path: Path) -> Block | None:

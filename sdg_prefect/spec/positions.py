@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from sdg_prefect.blocks.files import shown_path
-from sdg_prefect.errors import Problem
+from sdg_prefect.errors import FlowError, Problem
+from sdg_prefect.spec.elsewhere import is_elsewhere, look_up
 from sdg_prefect.spec.syntax import syntax_problem
 
 Path = tuple[str | int, ...]
@@ -23,6 +24,8 @@ _MAX_NODES = 200_000
 _MAX_DEPTH = 100
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _ANY_BRACES = re.compile(r"\$\{[^}]*\}")
+_SECRETS = frozenset({"api_key", "agent_api_key", "mcp_headers"})
+"""Keys under which a variable stands for a secret: its name stays, and is filled in when it is needed."""
 _TEXT, _LIST, _MAPPING = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
 
 
@@ -35,7 +38,7 @@ class Document:
     lines: dict[Path, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     unset: set[Path] = field(default_factory=set)
-    """Values that an environment variable should have filled; that they are missing is a problem already."""
+    """Values that a variable should have filled; that they are missing is a problem already."""
 
     @property
     def is_unreadable(self) -> bool:
@@ -52,6 +55,15 @@ class Document:
     def problem(self, message: str, hint: str = "", *path: str | int, warning: bool = False) -> Problem:
         """Make a problem with the place of a key or item."""
         return Problem(message, hint, self.file, self.line(*path), warning)
+
+    def report(self, message: str, hint: str = "", *path: str | int) -> None:
+        """Keep a problem, unless it comes of a value that is not there."""
+        if path not in self.unset:
+            self.problems.append(self.problem(message, hint, *path))
+
+    def warn(self, message: str, hint: str = "", *path: str | int) -> None:
+        """Keep a warning."""
+        self.problems.append(self.problem(message, hint, *path, warning=True))
 
 
 def read_file(path: FilePath, kind: str) -> Document:
@@ -90,7 +102,8 @@ def _near(path: FilePath) -> str:
 def read_document(text: str, file: str) -> Document:
     """Parse YAML; what is wrong with it stands in the document's problems.
 
-    ``${NAME}`` and ``${NAME:-default}`` in values are filled from the environment. A key that stands twice is a problem.
+    ``${NAME}`` and ``${NAME:-default}`` in values are filled from the environment, but not where they stand for secrets;
+    ``prefect:variable/NAME`` stands for a value that lies elsewhere. A key that stands twice is a problem.
     """
     document = Document(None, file)
     try:
@@ -162,10 +175,12 @@ class _Builder:
         )
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
-        if "${" not in node.value:
+        if is_elsewhere(node.value):
+            return self._looked_up(node.value, path)
+        if "${" not in node.value or not _SECRETS.isdisjoint(path):
             return self._value(node)
         for written in _ANY_BRACES.findall(node.value):
-            if not _VARIABLE.fullmatch(written):
+            if not _VARIABLE.fullmatch(written) and not written.startswith("${parameters."):
                 message = f"'{written}' does not name an environment variable and stays as it is."
                 self._document.problems.append(self._document.problem(message, "", *path, warning=True))
         filled = _VARIABLE.sub(self._variable(path), node.value)
@@ -175,6 +190,14 @@ class _Builder:
         if kind == _TEXT:
             kind = self._loader.resolve(yaml.ScalarNode, filled, (True, False))  # type: ignore[no-untyped-call]
         return self._value(yaml.ScalarNode(kind, filled, node.start_mark, node.end_mark))
+
+    def _looked_up(self, reference: str, path: Path) -> Any:
+        try:
+            return look_up(reference)
+        except FlowError as error:
+            self._document.problems += [self._document.problem(one.message, one.hint, *path) for one in error.problems]
+            self._document.unset.add(path)
+            return reference
 
     def _value(self, node: yaml.ScalarNode) -> Any:
         try:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
+from typing import Any
 
 from sdg_prefect.errors import FlowError, Problem
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.spec.file_reader import FileReader
 from sdg_prefect.spec.flow import FlowSpec
 from sdg_prefect.spec.overrides import Overrides
+from sdg_prefect.spec.parameter import Parameter
+from sdg_prefect.spec.parameters import Given, declared_parameters
 from sdg_prefect.spec.positions import Path, read_file
 from sdg_prefect.spec.roots import read_endpoints
 from sdg_prefect.spec.tracking import track_columns
@@ -33,29 +36,41 @@ class Reading:
         return [problem for problem in self.problems if not problem.warning]
 
 
-def read_flow(path: str | FilePath, models_file: str | FilePath | None = None, overrides: Sequence[str] = ()) -> FlowSpec:
+def read_flow(
+    path: str | FilePath,
+    models_file: str | FilePath | None = None,
+    overrides: Sequence[str] = (),
+    parameters: Mapping[str, Any] | None = None,
+) -> FlowSpec:
     """Read a flow file and everything that it names.
 
     Args:
         path: The flow file.
         models_file: A file of endpoints; by default the ``models.yaml`` beside the flow, if there is one.
         overrides: Values for single fields, as ``block.key=value``.
+        parameters: Values of the flow's parameters, by name.
 
     Raises:
         FlowError: With every problem of the flow, its prompts and the files that it includes.
     """
-    reading = scan_flow(path, models_file, overrides)
+    reading = scan_flow(path, models_file, overrides, parameters)
     if reading.flow is None or reading.errors:
         tracked = track_columns(reading.flow, None).problems if reading.flow else []
         raise FlowError([*reading.errors, *(problem for problem in tracked if not problem.warning)])
     return reading.flow
 
 
-def scan_flow(path: str | FilePath, models_file: str | FilePath | None = None, overrides: Sequence[str] = ()) -> Reading:
+def scan_flow(
+    path: str | FilePath,
+    models_file: str | FilePath | None = None,
+    overrides: Sequence[str] = (),
+    parameters: Mapping[str, Any] | None = None,
+) -> Reading:
     """Read a flow file as ``read_flow`` does, and return what is wrong with it instead of raising it."""
     problems: list[Problem] = []
     values = Overrides.parse(overrides, problems)
-    flow = FileReader(FilePath(path), problems, values, ()).flow()
+    given = Given(parameters or {}, lambda message, hint, _: problems.append(Problem(message, hint)))
+    flow = FileReader(FilePath(path), problems, values, given=given).flow()
     if flow is not None:
         values.report_unused(problems)
     extra = read_models_file(FilePath(models_file) if models_file else None, FilePath(path), problems)
@@ -66,6 +81,19 @@ def scan_flow(path: str | FilePath, models_file: str | FilePath | None = None, o
     declared = {**flow.models, **extra} if models_file else {**extra, **flow.models}
     warnings = tuple(problem for problem in found if problem.warning)
     return Reading(replace(flow, models={**own, **declared}, warnings=warnings), found)
+
+
+def read_parameters_of(path: str | FilePath) -> Mapping[str, Parameter]:
+    """Read what a flow file leaves open, whether or not there are values for it; ``parameters_schema`` makes a form of it.
+
+    Raises:
+        FlowError: The file cannot be read, or says something wrong of a parameter.
+    """
+    document = read_file(FilePath(path), "flow file")
+    declared = declared_parameters(document)
+    if problems := [problem for problem in document.problems if not problem.warning]:
+        raise FlowError(problems)
+    return declared
 
 
 def read_models_file(given: FilePath | None, flow: FilePath, problems: list[Problem]) -> dict[str, Endpoint]:

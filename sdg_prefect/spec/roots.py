@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from sdg_prefect.errors import Problem
+from sdg_prefect.errors import Problem, did_you_mean
 from sdg_prefect.frozen import Frozen
 from sdg_prefect.models.budget import Budget
 from sdg_prefect.models.endpoint import Endpoint
-from sdg_prefect.spec.flow import Inputs
+from sdg_prefect.spec.flow import About, Inputs
 from sdg_prefect.spec.positions import Document, Path
 from sdg_prefect.spec.wording import explain, is_secret, shown_value
 
@@ -35,7 +35,8 @@ ROOT_KEYS = (
 )
 Kind = TypeVar("Kind", bound=Frozen)
 
-PIPELINE_KEYS = ("name", "flow", "blocks")
+PIPELINE_KEYS = ("name", "flow", "blocks", "parameters")
+INCLUDE_KEYS = ("include", "parameters")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -50,6 +51,7 @@ class RootValues:
     keep_inputs: bool
     max_reject_rate: float
     budget: Budget | None
+    about: About
     lines: Mapping[str, int]
     """Lines of ``inputs`` and ``output_columns``, as a user calls them."""
 
@@ -60,8 +62,6 @@ def read_root_values(reader: FileReader, data: Mapping[str, Any], default_name: 
     if not isinstance(metadata, dict):
         reader.report(f"'metadata' has to be a mapping, not {shown_value(metadata)}.", "", "metadata")
         metadata = {}
-    if "parameters" in data:
-        reader.warn("'parameters' has no effect.", "", "parameters")
     name = data.get("name") or metadata.get("name") or default_name
     if not isinstance(name, str):
         reader.report(
@@ -83,11 +83,23 @@ def read_root_values(reader: FileReader, data: Mapping[str, Any], default_name: 
         keep_inputs=own is None and theirs is not None,
         max_reject_rate=float(rate),
         budget=_budget(reader, data),
+        about=_about(reader, metadata),
         lines={
             "inputs": reader.document.line("inputs" if "inputs" in data else "metadata"),
             "output_columns": reader.document.line(*(("output_columns",) if own is not None else ("metadata", "output_columns"))),
         },
     )
+
+
+def _about(reader: FileReader, metadata: Mapping[Any, Any]) -> About:
+    """Read what the metadata say for people; keys that nobody knows are told."""
+    known = (*About.model_fields, "name", "description", "dataset_requirements", "output_columns")
+    for key in metadata:
+        if key not in known:
+            near = did_you_mean(str(key), known)
+            reader.warn(f"unknown key '{key}' of 'metadata' is ignored.", near if near.startswith("Did") else "", "metadata", key)
+    said = {key: metadata[key] for key in About.model_fields if metadata.get(key) is not None}
+    return _validated(reader, About, said, ("metadata",)) or About()
 
 
 def _columns(reader: FileReader, value: Any, path: Path) -> tuple[str, ...] | None:

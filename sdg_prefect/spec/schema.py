@@ -5,12 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from sdg_prefect.blocks import Block, block_names, find_block
+from sdg_prefect.blocks.conditions import CONDITION_SCHEMA
 from sdg_prefect.frozen import documented_schema
 from sdg_prefect.models.budget import Budget
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.spec.flow import Inputs
+from sdg_prefect.spec.parameter import Parameter
 
 _NAMES = {"type": "array", "items": {"type": "string"}}
+_INCLUDE = {
+    "type": "object",
+    "properties": {
+        "include": {"type": "string", "description": "Path of a flow file, whose blocks stand here."},
+        "parameters": {"type": "object", "description": "Values of the parameters of that file."},
+    },
+    "required": ["include"],
+    "additionalProperties": False,
+}
 
 
 def flow_schema() -> dict[str, Any]:
@@ -18,7 +29,7 @@ def flow_schema() -> dict[str, Any]:
     classes = [cls for name in block_names() if (cls := find_block(name)) is not None]
     definitions: dict[str, Any] = {}
     items = [_item(cls, definitions) for cls in classes]
-    definitions["blocks"] = {"type": "array", "minItems": 1, "items": {"oneOf": items}}
+    definitions["blocks"] = {"type": "array", "minItems": 1, "items": {"oneOf": [*items, _INCLUDE]}}
     definitions["endpoint"] = _lifted(documented_schema(Endpoint), definitions)
     models = {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/endpoint"}]}}
     root = {
@@ -30,12 +41,17 @@ def flow_schema() -> dict[str, Any]:
         "output_columns": {**_NAMES, "description": "Columns of the output, in order."},
         "max_reject_rate": {"type": "number", "minimum": 0, "maximum": 1},
         "budget": _lifted(documented_schema(Budget), definitions),
-        "parameters": {"type": "object"},
+        "parameters": {"type": "object", "additionalProperties": _lifted(_parameter_schema(), definitions)},
     }
     blocks = {"$ref": "#/$defs/blocks"}
     pipeline = {
         "type": "object",
-        "properties": {"name": {"type": "string"}, "flow": {"type": "string"}, "blocks": blocks},
+        "properties": {
+            "name": {"type": "string"},
+            "flow": {"type": "string"},
+            "parameters": {"type": "object"},
+            "blocks": blocks,
+        },
         "additionalProperties": False,
     }
     one = {"type": "object", "properties": {**root, "blocks": blocks}, "required": ["blocks"], "additionalProperties": False}
@@ -62,10 +78,18 @@ def block_schema(cls: type[Block]) -> dict[str, Any]:
     return schema
 
 
+def _parameter_schema() -> dict[str, Any]:
+    """Return the schema of a parameter as it is declared: its keys, or a default alone."""
+    known = documented_schema(Parameter)
+    # sdg_hub 0.9 has some more.
+    return {"anyOf": [{**known, "additionalProperties": True}, {"type": ["string", "number", "boolean", "array", "null"]}]}
+
+
 def _item(cls: type[Block], definitions: dict[str, Any]) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "block_type": {"const": cls.type_name, "description": (cls.__doc__ or "").strip().split("\n")[0]},
         "block_config": _lifted(block_schema(cls), definitions),
+        "when": {**CONDITION_SCHEMA, "description": "Which rows the block works on: an expression over columns. Others pass by."},
         "drop_columns": {**_NAMES, "description": "Columns to drop after the block."},
         "drop_duplicates": {"anyOf": [_NAMES, {"type": "string"}, {"const": False}]},
         "scope": {"enum": ["all", "shard"]},

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sdg_prefect.blocks.base import Block, Columns, Need
+from sdg_prefect.blocks.lanes import names_needed
 from sdg_prefect.errors import Problem, did_you_mean
-from sdg_prefect.spec.flow import FlowSpec, Item, PipelineSpec, Place
+from sdg_prefect.spec.flow import FlowSpec, Item, PipelineSpec, Place, Until
 
 
 @dataclass
@@ -19,6 +20,8 @@ class Tracking:
     """Columns that the seeds have to have, by name, with the first that needs them."""
     after: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """Columns after each item, by the item's identity."""
+    joined: dict[int, Columns] = field(default_factory=dict)
+    """Columns where lanes come together, by the identity of the item that has them."""
     output: Columns = field(default_factory=Columns)
 
 
@@ -86,14 +89,23 @@ class _Tracker:
     def pipeline(self, pipeline: PipelineSpec) -> None:
         for item in pipeline.items:
             before = self.columns
+            self.conditions(item, [item.when] if item.when else [], "when:")
+            before = before.plus(name for name in self.columns.names if name not in before)
             if item.pipeline is not None:
                 self.pipeline(item.pipeline)
+                if item.until is not None:
+                    self.again(item, item.pipeline, item.until)
+            elif item.branches:
+                self.branches(item)
             elif item.block is not None:
                 self.block(item, item.block)
             else:
                 self.columns = Columns(before.names, True)
+            if item.when:
+                self.passed_by(item, before)
+            self.tracking.joined[id(item)] = self.columns
             self.keys(item, before)
-            self.gone.update({name: item.name for name in before.names if name not in self.columns and item.pipeline is None})
+            self.gone.update({name: item.name for name in before.names if name not in self.columns and not item.pipelines})
             self.tracking.after[id(item)] = self.columns.names
         for name in pipeline.output_columns or ():
             self.require(name, f"output_columns of '{pipeline.name}' names '{name}'", pipeline.place)
@@ -102,20 +114,61 @@ class _Tracker:
             self.columns = Columns(tuple(pipeline.output_columns))
 
     def block(self, item: Item, block: Block) -> None:
-        found: list[str] = []
         for read in block.reads():
             need = read if isinstance(read, Need) else Need(read)
             place = Place(need.file, need.line) if need.file else Place(item.place.file, item.line(need.column))
-            if need.optional or need.column in self.columns:
-                continue
-            if not self.columns.open:
-                self.require(need.column, f"block '{item.name}' reads the column '{need.column}'", place)
-            elif not self.source and need.column not in self.tracking.seeds and need.column not in self.gone:
-                self.tracking.seeds[need.column] = Need(need.column, place.file, place.line)
-                found.append(need.column)
+            self.need(need, f"block '{item.name}' reads the column '{need.column}'", place)
         for doubt in block.doubts(self.columns):
             self.report(f"block '{item.name}': {doubt}", item.place, warning=True)
-        self.columns = block.columns_after(self.columns.plus(found))
+        self.columns = block.columns_after(self.columns)
+
+    def need(self, need: Need, what: str, place: Place) -> None:
+        """See that a column is there; where nothing is known of the seeds, it is taken to be theirs."""
+        if need.optional or need.column in self.columns:
+            return
+        if not self.columns.open:
+            self.require(need.column, what, place)
+        elif not self.source and need.column not in self.tracking.seeds and need.column not in self.gone:
+            self.tracking.seeds[need.column] = Need(need.column, place.file, place.line)
+            self.columns = self.columns.plus([need.column])
+
+    def conditions(self, item: Item, conditions: Sequence[str], *keys: str) -> None:
+        """See that the columns are there which conditions look at."""
+        place = Place(item.place.file, item.line(*keys))
+        for need in names_needed(conditions):
+            self.need(need, f"block '{item.name}': '{keys[0].rstrip(':')}' looks at the column '{need.column}'", place)
+
+    def again(self, item: Item, pipeline: PipelineSpec, until: Until) -> None:
+        """Look at what a repetition needs after its first round: for its condition, and to begin anew."""
+        self.conditions(item, [until.condition], "until")
+        if until.most > 1:
+            known = len(self.tracking.problems)
+            self.pipeline(pipeline)
+            first, second = self.tracking.problems[:known], self.tracking.problems[known:]
+            self.tracking.problems = first + [one for one in second if not one.warning and one not in first]
+
+    def branches(self, item: Item) -> None:
+        """Follow each branch from where the rows part; afterwards there is every column that some row has."""
+        self.conditions(item, [branch.when for branch in item.branches], "when")
+        before, ends, gone = self.columns, list[Columns](), dict(self.gone)
+        for branch in item.branches:
+            self.columns, self.gone = before, dict(gone)
+            self.pipeline(branch.pipeline)
+            ends.append(self.columns)
+        if item.rest == "pass" and item.branches[-1].when != "true":
+            ends.append(before)
+        there = {name for end in ends for name in end.names}
+        kept = [name for name in before.names if name in there]
+        self.columns = Columns(tuple(kept), any(end.open for end in ends)).plus(name for end in ends for name in end.names)
+        self.gone = {name: item.name for name in before.names if name not in there} | gone
+
+    def passed_by(self, item: Item, before: Columns) -> None:
+        """Add the columns of rows that pass by an item: they have what was there before it."""
+        after = self.columns
+        if lost := [name for name in before.names if name not in after and not after.open]:
+            message = f"block '{item.name}' takes away {', '.join(map(repr, lost))} where 'when' holds; other rows keep it."
+            self.report(message, Place(item.place.file, item.line("when:")), warning=True)
+        self.columns = Columns(before.names, after.open).plus(after.names)
 
     def keys(self, item: Item, before: Columns) -> None:
         """Apply the keys that stand beside a block."""

@@ -61,6 +61,8 @@ class Checkpoint(Frozen):
 
     parts: tuple[DatasetRef, ...]
     """The shards that the task wrote. More than one where the order of rows is part-major over all shards."""
+    lanes: tuple[int, ...] = ()
+    """Where the task parted rows into lanes: for each shard the lane that it belongs to."""
     beside: tuple[FileMark, ...] = ()
     """The other files of the folder in which the shards are, the rejects among them."""
     counts: Counts = Field(default_factory=Counts)
@@ -93,13 +95,21 @@ def checkpoint_folder(block_key: str, checkpoint_key: str) -> str:
 
 
 def write_checkpoint(
-    root: Root, folder: str, parts: Sequence[pa.Table], counts: Counts, rejects: Sequence[Reject], run_id: str, seconds: float
+    root: Root,
+    folder: str,
+    parts: Sequence[pa.Table],
+    counts: Counts,
+    rejects: Sequence[Reject],
+    run_id: str,
+    seconds: float,
+    lanes: Sequence[int] = (),
 ) -> Checkpoint:
     """Write the rows and rejects of a finished block; the record that says so is Prefect's to write, afterwards."""
     lines = b"".join(canonical(reject.model_dump()) + b"\n" for reject in rejects)
     written = write_shards(root, folder, parts, {REJECTS: lines} if rejects else {})
     return Checkpoint(
         parts=written.refs,
+        lanes=tuple(lanes),
         beside=written.beside,
         counts=counts,
         transient_rejects=sum(reject.transient for reject in rejects),

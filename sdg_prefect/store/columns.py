@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sdg_prefect.errors import StoreError
+from sdg_prefect.rows import concat
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,6 +38,21 @@ def unified_schema(schemas: Iterable[pa.Schema]) -> pa.Schema:
                     "Let every block that writes the column give it one type.",
                 ) from error
     return pa.schema(list(types.items()))
+
+
+def together(tables: Sequence[pa.Table]) -> pa.Table:
+    """Put the rows of several shards into one table.
+
+    Raises:
+        StoreError: A column has types that cannot be joined, such as text in one branch and numbers in another.
+    """
+    import pyarrow as pa
+
+    try:
+        return concat(tables)
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        schema = unified_schema([table.schema for table in tables])
+        return pa.concat_tables([conformed(table, schema) for table in tables])
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:

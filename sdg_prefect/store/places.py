@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol, cast
 
-from sdg_prefect.errors import InputError, Problem, did_you_mean
+from sdg_prefect.errors import InputError, NoSeeds, Problem, did_you_mean
 from sdg_prefect.store.formats import READABLE, Format, extension, format_of, is_compressed
 from sdg_prefect.store.root import is_remote, open_filesystem
 
@@ -176,7 +176,7 @@ def _of_known_kind(path: str, disk: Disk) -> Found:
 
 def _of_one_kind(source: str, files: list[Found]) -> list[Found]:
     if not files:
-        raise InputError([Problem("no file of seeds is there.", READABLE, source)])
+        raise NoSeeds([Problem("no file of seeds is there.", READABLE, source)])
     kinds = sorted({found.format.value for found in files})
     if len(kinds) > 1:
         hint = f"Name one kind, such as '*{extension(files[0].path)}'."

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.errors import StoreError
 from sdg_prefect.settings import settings
+from sdg_prefect.store.access import access_to
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -25,6 +26,12 @@ _PART_BYTES = 64 * 1024 * 1024
 """Bytes of an object that one request asks for at most."""
 
 
+TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}
+"""What S3 answers to a conditional write where another was quicker."""
+UNCONDITIONAL = {"NotImplemented", "InvalidArgument", "InvalidRequest", "MethodNotAllowed"}
+"""What servers answer that speak S3 without conditional writes."""
+
+
 def is_remote(uri: str) -> bool:
     """True for addresses such as ``s3://bucket/prefix``."""
     return "://" in uri and not uri.startswith("file://")
@@ -33,8 +40,9 @@ def is_remote(uri: str) -> bool:
 def open_filesystem(uri: str, *, is_patient: bool = True) -> tuple[AbstractFileSystem, str]:
     """Return the file system of an address and the path in it.
 
-    S3 takes its credentials, region and endpoint from the usual AWS variables (``AWS_ENDPOINT_URL`` among them), and what
-    fsspec's own configuration says. Listings are never remembered: other processes write to the same places.
+    S3 takes its credentials, region and endpoint from the usual AWS variables (``AWS_ENDPOINT_URL`` among them), from what
+    fsspec's own configuration says, and from what was handed over for the address. Listings are never remembered: other
+    processes write to the same places.
 
     Args:
         uri: A local path or an address.
@@ -42,13 +50,13 @@ def open_filesystem(uri: str, *, is_patient: bool = True) -> tuple[AbstractFileS
     """
     import fsspec
 
-    filesystem, path = fsspec.core.url_to_fs(uri, **(_s3_options(is_patient) if uri.startswith("s3://") else {}))
+    filesystem, path = fsspec.core.url_to_fs(uri, **(_s3_options(uri, is_patient) if uri.startswith("s3://") else {}))
     if not is_patient and is_remote(uri):
         filesystem.retries = 3
     return filesystem, str(path)
 
 
-def _s3_options(is_patient: bool) -> dict[str, Any]:
+def _s3_options(uri: str, is_patient: bool) -> dict[str, Any]:
     import fsspec
 
     # botocore's other modes let all requests of a client share one allowance of retries: many calls at once would use it up.
@@ -59,7 +67,7 @@ def _s3_options(is_patient: bool) -> dict[str, Any]:
     options: dict[str, Any] = {"use_listings_cache": False, "config_kwargs": {"retries": retries, **configured}}
     if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
         options["endpoint_url"] = endpoint
-    return options
+    return {**options, **access_to(uri)}
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -194,6 +202,37 @@ class Root:
                 os.replace(temporary, target)
             finally:
                 temporary.unlink(missing_ok=True)
+
+    def create(self, content: bytes, *parts: str) -> bool:
+        """Write a whole file unless one is there, which of several writers only one can do; return whether it was written.
+
+        An S3 without conditional writes leaves two that write at the same moment both in the belief.
+        """
+        path = self.path(*parts)
+        with self._writing(*parts):
+            if self.is_remote:
+                return self._put_new(path, content)
+            temporary = Path(path).with_name(f".{Path(path).name}.{uuid.uuid4().hex}.tmp")
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                write_durably(temporary, content)
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+            finally:
+                temporary.unlink(missing_ok=True)
+            return True
+
+    def _put_new(self, path: str, content: bytes) -> bool:
+        try:
+            self.filesystem.pipe_file(path, content, IfNoneMatch="*")
+        except OSError as error:
+            if s3_code(error) in TAKEN:
+                return False
+            if s3_code(error) not in UNCONDITIONAL:
+                raise
+            self.filesystem.pipe_file(path, content)
+        return True
 
     @contextmanager
     def _writing(self, *parts: str) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from sdg_prefect.errors import InputError, Problem
+from sdg_prefect.errors import InputError, NoSeeds, Problem
 from sdg_prefect.rows import PART_ROWS, ROW_ID, with_ids
 from sdg_prefect.seed_ids import SeedIds
 from sdg_prefect.spill import spilled
@@ -91,6 +91,13 @@ def seeds_of(
     return _seeds(gatherer, "")
 
 
+def no_seeds() -> pa.Table:
+    """Return the table of seeds that are not there."""
+    import pyarrow as pa
+
+    return pa.table({ROW_ID: pa.array([], pa.string())})
+
+
 def _found(source: str) -> HubName | list[Found]:
     if not source.startswith(PREFIX):
         return find_sources(source)
@@ -134,8 +141,8 @@ def _parts(table: pa.Table) -> Iterator[pa.Table]:
         yield pa.Table.from_batches([batch])
 
 
-def _empty(source: str) -> InputError:
-    return InputError([Problem("has no rows." if source else "the seeds have no rows.", file=source)])
+def _empty(source: str) -> NoSeeds:
+    return NoSeeds([Problem("has no rows." if source else "the seeds have no rows.", file=source)])
 
 
 def _says_itself(part: pa.Table) -> bool:

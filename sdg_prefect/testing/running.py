@@ -83,7 +83,7 @@ def run_block(block: Block, rows: Rows, replies: Script = (), *, shard_size: int
     """
     table = with_row_ids(rows)
     answering = Replies(replies)
-    starts = range(0, table.num_rows, shard_size) if shard_size and block.scope == "row" and table.num_rows else [0]
+    starts = range(0, table.num_rows, shard_size) if shard_size and block.own_scope() == "row" and table.num_rows else [0]
     shards = [table.slice(start, shard_size if len(starts) > 1 else None) for start in starts]
     contexts = [ScriptedContext(block, shard, answering) for shard in shards]
     done = [_run_shard(block, shard, context) for shard, context in zip(shards, contexts, strict=True)]

@@ -127,9 +127,9 @@ def _differences(
         yield "it gives other rows when it runs again."
     if _asked(again) != _asked(whole):
         yield "it asks something else when it runs again, so that a run which goes on would pay twice."
-    if block.scope == "row" and any(not _alike(run(table, size), whole) for size in (1, 2)):
+    if block.own_scope() == "row" and any(not _alike(run(table, size), whole) for size in (1, 2)):
         yield "it gives other rows when they are cut into other shards, although it is row-local."
-    if block.scope == "row" and not _is_ordered(table, whole):
+    if block.own_scope() == "row" and not _is_ordered(table, whole):
         yield "its rows are not in the order of their input rows."
     none = run(table.slice(0, 0), None)
     if none.columns != whole.columns and not block.is_opaque:

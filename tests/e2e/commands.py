@@ -97,6 +97,14 @@ class Started:
         """Return what it has written so far."""
         return Path(self._said.name, stream).read_text("utf-8")
 
+    def is_gone(self) -> bool:
+        """True if no process of its group is left."""
+        try:
+            os.killpg(self._process.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal as a terminal does: to all processes of the group."""
         os.killpg(self._process.pid, number)

@@ -119,7 +119,7 @@ FILES = [
     flow("cycle of one", "pipelines:\n- flow: flow.yaml\n", "flow.yaml:2  pipelines go in a circle: flow.yaml → flow.yaml. A flow cannot include itself."),
     Case("cycle of two", ("b.yaml:2  pipelines go in a circle: flow.yaml → b.yaml → flow.yaml. A flow cannot include itself.",),
          {"flow.yaml": "pipelines:\n- flow: b.yaml\n", "b.yaml": "- block_type: PipelineBlock\n  block_config: {block_name: x, flow: flow.yaml}\n"}),
-    given("no models file", "the models file 'modles.yaml' does not exist. Did you mean 'models.yaml'?", models_file="modles.yaml"),
+    given("no models file", "the models file 'modles.yaml' does not exist. Did you mean 'models.yaml'?", models="modles.yaml"),
     models("models that are not UTF-8", b"teacher: caf\xe9\n", "models.yaml:1  not UTF-8 text. Save the file as UTF-8."),
     flow("no prompt", ASK.replace("ask.yaml", "aks.yaml"), "flow.yaml:4  block 'ask': config_path: the file 'aks.yaml' does not exist. Did you mean 'ask.yaml'?"),
     prompt("empty prompt", "", "ask.yaml:1  a prompt file is a mapping of sections or a list of messages."),

@@ -7,7 +7,7 @@ Make a throwaway environment and run this file in it; nothing of it is needed to
     /tmp/oracle/bin/python tests/oracle/regenerate.py --check    # writes nothing, exits 1 on a difference
     /tmp/oracle/bin/python tests/oracle/regenerate.py filter_eq  # only this case
 
-README.md beside this file says what a case holds.
+The cases of sdg_hub 0.9 have a script of their own, regenerate_09.py. README.md beside this file says what a case holds.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,6 +26,8 @@ from typing import Any
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 ORACLE = "sdg_hub 0.1.4"
+Run = Callable[[Path, list[str], str], list[dict[str, Any]]]
+"""Runs a case through upstream: its folder, what upstream needs help with, and where the stub is served."""
 OTHER_ROWS = "other rows"
 # sdg_hub asks whether a server takes lists of prompts by sending these two.
 PROBES = ("test1", "test2")
@@ -164,7 +166,7 @@ def run_upstream(case: Path, helped: list[str], address: str) -> list[dict[str, 
     return [dict(row) for row in rows]
 
 
-def regenerate(case: Path, address: str, check: bool) -> str | None:
+def regenerate(case: Path, address: str, check: bool, oracle: str, run: Run) -> str | None:
     """Regenerates one case and gives the problem, if there is one.
 
     The rows of a case written by hand are never touched: there we only check that upstream still does what
@@ -174,11 +176,11 @@ def regenerate(case: Path, address: str, check: bool) -> str | None:
     path = case / "rows.jsonl"
     expected = about.get("upstream")
     try:
-        text = dump_lines(run_upstream(case, about.get("helped", []), address))
+        text = dump_lines(run(case, about.get("helped", []), address))
     except Exception as error:  # what upstream raises is the fact under test, whatever its class
         did = type(error).__name__
         return None if did == expected else f"upstream raised {did}: {error}"
-    if about["oracle"] != ORACLE:
+    if about["oracle"] != oracle:
         differs = expected == OTHER_ROWS and path.read_text(encoding="utf-8") != text
         return None if differs else f"upstream was to give {expected}, but gave these rows:\n{text}"
     if check:
@@ -187,8 +189,13 @@ def regenerate(case: Path, address: str, check: bool) -> str | None:
     return None
 
 
-def main() -> int:
-    """Regenerates the cases named on the command line, or all."""
+def is_of_09(case: str) -> bool:
+    """True for a case in the format of sdg_hub 0.9."""
+    return "v09_" in case
+
+
+def main(oracle: str, run: Run, is_mine: Callable[[str], bool]) -> int:
+    """Regenerates the cases named on the command line, or all that are this oracle's."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("cases", nargs="*", help="names of cases; all without")
     parser.add_argument("--check", action="store_true", help="write nothing, only compare")
@@ -199,13 +206,13 @@ def main() -> int:
         importlib.import_module("datasets").disable_caching()
         logging.disable(logging.ERROR)
         for case in sorted(path.parent for path in GOLDEN.glob("*/case.json")):
-            if arguments.cases and case.name not in arguments.cases:
+            if not is_mine(case.name) or (arguments.cases and case.name not in arguments.cases):
                 continue
-            problem = regenerate(case, address, arguments.check)
+            problem = regenerate(case, address, arguments.check, oracle, run)
             problems += problem is not None
             print(f"{case.name}: {problem or 'ok'}", flush=True)
     return 1 if problems else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(ORACLE, run_upstream, lambda case: not is_of_09(case)))

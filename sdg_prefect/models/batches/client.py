@@ -14,9 +14,9 @@ from sdg_prefect.models.completion import Completion, Request, Route
 from sdg_prefect.models.connections import address
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import BROKEN_REPLY, CallError, Reach, Verdict
-from sdg_prefect.models.limiter import prompt_tokens
 from sdg_prefect.models.openai_client import OpenAIClient, read_whole
 from sdg_prefect.models.openai_replies import NoCompletion, read_error, read_json
+from sdg_prefect.models.queue import prompt_tokens
 from sdg_prefect.models.usage import Usage
 
 Outcome = Completion | CallError

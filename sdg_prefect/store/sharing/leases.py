@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.errors import StoreError
-from sdg_prefect.store.root import s3_code
+from sdg_prefect.store.root import TAKEN, UNCONDITIONAL, s3_code
 from sdg_prefect.store.sharing.presence import Heartbeat, is_alive, presences, read_presence
 
 if TYPE_CHECKING:
@@ -20,10 +20,6 @@ logger = logging.getLogger("sdg_prefect.run")
 _FOLDER = "claims"
 _LOOKED_EVERY = 1.0
 """Seconds between two listings of the claims, which all shards share that wait."""
-_TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"}
-"""What S3 answers where another was quicker."""
-_UNKNOWN = {"NotImplemented", "InvalidArgument", "InvalidRequest", "MethodNotAllowed"}
-"""What servers answer that speak S3 without conditional writes."""
 
 
 @dataclass
@@ -74,9 +70,9 @@ class Leases:
         try:
             self.root.filesystem.pipe_file(path, self.heartbeat.run_id.encode(), **condition)
         except OSError as error:
-            if (code := s3_code(error)) in _TAKEN:
+            if (code := s3_code(error)) in TAKEN:
                 return False
-            if code not in _UNKNOWN:
+            if code not in UNCONDITIONAL:
                 raise StoreError(f"cannot write {self.root.url(_FOLDER, key)}: {error}.") from error
             self._are_unknown = True
             logger.warning("this storage has no conditional writes (%s): let only one run at a time work on it", code)

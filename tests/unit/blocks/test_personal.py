@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -88,7 +87,7 @@ def test_what_cannot_be_looked_for_is_refused() -> None:
         looked([], output_col=None)
 
 
-@pytest.mark.skipif(find_spec("presidio_analyzer") is not None, reason="presidio is installed")
-def test_a_library_that_is_not_there_is_named_with_its_extra() -> None:
-    with pytest.raises(ValidationError, match=r"pip install 'sdg-prefect\[presidio\]'"):
-        looked([], library="presidio")
+def test_presidio_is_named_with_its_extra_and_has_kinds_of_its_own() -> None:
+    block = FindPersonalData(block_name="p", columns=("text",), library="presidio", kinds=("PERSON",))
+    assert block.needed_packages() == {"presidio_analyzer": "presidio"}
+    assert FindPersonalData(block_name="p", columns=("text",)).needed_packages() == {}

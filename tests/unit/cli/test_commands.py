@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sdg_prefect.cli.console import plain
-from tests.flows import ASK, PROMPT
+from tests.flows import ASK, PROMPT, copy
 
 if TYPE_CHECKING:
     from tests.unit.cli.conftest import Told
@@ -73,6 +73,54 @@ def test_flows_are_listed_even_if_one_is_wrong(told: Told) -> None:
     assert code == 0
     assert "flow.yaml  needs document" in out
     assert err.startswith("wrong.yaml:4  block 'ask': config_path: the file 'nowhere.yaml' does not exist.")
+
+
+ABOUT = """\
+metadata:
+  name: Questions
+  id: blue-bird-1
+  author: Ada
+  tags: [qa, Short]
+  recommended_models: {default: m, compatible: [n]}
+  dataset_requirements: {required_columns: [a], optional_columns: [z]}
+blocks:
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("--tag", "short"), ["mine"]),
+        (("--tag", "sho"), []),
+        (("--author", "ada"), ["mine"]),
+        (("--search", "question"), ["mine"]),
+        (("--search", "blue-bird"), ["mine"]),
+        (("--search", "flow", "--author", "bob"), []),
+        ((), ["flow", "mine"]),
+    ],
+)
+def test_flows_are_found_by_what_they_say_of_themselves(
+    words: tuple[str, ...], found: list[str], told: Told, folder: Path
+) -> None:
+    Path("mine.yaml").write_text(ABOUT + copy("a", "b"))
+    _, out, _ = told("flows", "--folder", ".", "--json", *words)
+    assert set(json.loads(out)) == {folder.name if name == "flow" else name for name in found}
+
+
+def test_a_flow_is_explained_with_its_metadata(told: Told) -> None:
+    Path("mine.yaml").write_text(ABOUT + copy("a", "b"))
+    _, out, _ = told("flows", "mine", "--folder", ".")
+    said = dict(line.split(": ", 1) for line in out.splitlines())
+    assert (said["name"], said["id"], said["tags"], said["recommended model"]) == ("Questions", "blue-bird-1", "qa, Short", "m")
+    assert (said["other models"], said["seeds"], said["optional seeds"]) == ("n", "a", "z")
+    assert "license" not in said
+
+
+def test_blocks_are_found_by_words(told: Told) -> None:
+    _, out, _ = told("blocks", "--search", "langgraph", "--json")
+    assert json.loads(out) == {}
+    _, out, _ = told("blocks", "--search", "JSON", "--json")
+    assert {"JSONParserBlock", "JSONStructureBlock"} <= set(json.loads(out))
 
 
 def test_a_folder_of_flows_that_is_not_there_is_told(told: Told) -> None:

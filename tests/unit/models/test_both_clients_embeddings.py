@@ -8,7 +8,7 @@ import pytest
 
 from sdg_prefect.models.completion import Completion, Request
 from sdg_prefect.models.failures import CallError
-from sdg_prefect.models.limiter import prompt_tokens
+from sdg_prefect.models.queue import prompt_tokens
 from sdg_prefect.models.vectors import pack
 from tests.unit.models.canned import Canned, ask, both_clients, completed, failed, http
 

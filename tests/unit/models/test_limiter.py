@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,8 +14,9 @@ from sdg_prefect.models.connecting import connect
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError, judge
 from sdg_prefect.models.gateway import Gateway
-from sdg_prefect.models.limiter import Lane, Limiter, Permit
+from sdg_prefect.models.limiter import Lane, Limiter
 from sdg_prefect.models.pacing import Bucket, Concurrency
+from sdg_prefect.models.queue import Permit
 from sdg_prefect.models.share import Share
 from sdg_prefect.settings import Settings
 from sdg_prefect.simulator import SimulatedModel, SimulatorSettings
@@ -122,7 +124,7 @@ def test_nothing_more_is_tried_soon_after_a_costly_refusal() -> None:
 
 def test_an_allowance_comes_in_steadily() -> None:
     clock = Time()
-    bucket = Bucket(600, clock)
+    bucket = Bucket.by_minute(600, clock)
     sent = 0
     for _ in range(60):
         while bucket.wait(1) == 0:
@@ -135,7 +137,7 @@ def test_an_allowance_comes_in_steadily() -> None:
 
 def test_more_than_a_bucket_is_taken_when_it_is_full_and_paid_afterwards() -> None:
     clock = Time()
-    bucket = Bucket(60, clock)
+    bucket = Bucket.by_minute(60, clock)
     assert bucket.wait(100) == 0
     bucket.take(100)
     assert bucket.wait(1) == pytest.approx(98)
@@ -148,8 +150,9 @@ async def until_idle() -> None:
         await asyncio.sleep(0)
 
 
-def enter(lane: Lane, count: int, *, again: bool = False) -> list[asyncio.Task[Permit]]:
-    return [asyncio.ensure_future(lane.queue.enter(PROMPT, again=again)) for _ in range(count)]
+def enter(lane: Lane, count: int, *, again: bool = False, block: str = "") -> list[asyncio.Task[Permit]]:
+    request = replace(PROMPT, block=block)
+    return [asyncio.ensure_future(lane.queue.enter(request, again=again)) for _ in range(count)]
 
 
 def done(tasks: list[asyncio.Task[Any]]) -> list[bool]:
@@ -199,6 +202,22 @@ def test_who_comes_first_is_let_through_first_and_who_was_refused_before_them() 
             await until_idle()
             assert done(order) == [True] * min(place + 2, 4) + [False] * (2 - place)
         assert limiter.open_calls == 0
+
+    asyncio.run(run())
+
+
+def test_blocks_take_turns_so_that_the_last_one_need_not_wait_for_all_calls_of_the_first() -> None:
+    async def run() -> None:
+        _, (lane,) = lanes(Time(), 1, {})
+        tasks = {name: enter(lane, count, block=name) for name, count in (("first", 5), ("second", 2), ("last", 1))}
+        names = {task: name for name, mine in tasks.items() for task in mine}
+        order = []
+        for _ in range(8):
+            await until_idle()
+            (granted,) = [task for task in names if task.done()]
+            order.append(names.pop(granted))
+            lane.leave(granted.result(), ANSWER)
+        assert order == ["first", "first", "second", "last", "first", "second", "first", "first"]
 
     asyncio.run(run())
 
@@ -258,11 +277,11 @@ def test_tokens_are_corrected_by_the_reply(limit: str, left: int) -> None:
         _, (lane,) = lanes(clock, 9, {limit: 60})
         (first,) = enter(lane, 1)
         lane.leave(await first, ANSWER)
-        assert lane.wait(Permit(1.0)) == pytest.approx(left - 3 + (1 if limit == "tokens_per_minute" else 3))
+        assert lane.rates.wait(Permit(1.0)) == pytest.approx(left - 3 + (1 if limit == "tokens_per_minute" else 3))
         clock.now += left
         (failed,) = enter(lane, 1)
         lane.leave(await failed, refused())
-        assert lane.wait(Permit(1.0)) == 0
+        assert lane.rates.wait(Permit(1.0)) == 0
 
     asyncio.run(run())
 

@@ -1,0 +1,114 @@
+"""Workers of Ray: processes that are started here for one run, or a cluster at an address."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from sdg_prefect.engine.runners.choice import Choice
+from sdg_prefect.engine.runners.elsewhere import ClusterError
+from sdg_prefect.engine.runners.entering import entered
+from sdg_prefect.engine.runners.errand import Crew, Errand, Returned, do_errand, find_obstacle
+from sdg_prefect.errors import TransientError
+
+_LOOKED_AT_WITHIN = 60.0
+"""Seconds that nodes have to say whether they can work for a run."""
+_LOST_AT_MOST = 3
+"""How often a shard is given to another worker when one is lost at it."""
+_CPUS_WHILE_ASKING = 0.25
+"""Of a core, for a shard that mostly waits for its model: its process, unlike a thread of Dask's, does nothing else meanwhile."""
+
+
+@asynccontextmanager
+async def on_ray(choice: Choice) -> AsyncIterator[RayCluster]:
+    """Start workers on this machine, or reach a cluster; leave it when this is left."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    from prefect_ray import RayTaskRunner
+
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    if choice.address:
+        runner = RayTaskRunner(address=choice.address, init_kwargs=quiet)
+    else:
+        runner = RayTaskRunner(init_kwargs={**quiet, "num_cpus": choice.workers, "include_dashboard": False})
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(entered(runner))
+        except (OSError, TimeoutError) as error:
+            message = f"there is no Ray cluster at {choice.address}: {error}."
+            raise ClusterError(message, "Start one with 'ray start --head', or correct --runner.") from error
+        yield RayCluster(
+            f"the Ray cluster at {choice.address}" if choice.address else "Ray workers on this machine", _host(choice)
+        )
+
+
+def _host(choice: Choice) -> str:
+    import ray
+
+    if not choice.address:
+        return "127.0.0.1"
+    return str(ray.util.get_node_ip_address())
+
+
+class RayCluster:
+    """The cluster that this process is connected to."""
+
+    def __init__(self, name: str, host: str) -> None:
+        self.name = name
+        self.host = host
+
+    @property
+    def threads(self) -> int:
+        """All cores of all nodes."""
+        import ray
+
+        return int(ray.cluster_resources().get("CPU", 0))
+
+    async def obstacles(self, crew: Crew) -> Mapping[str, str]:
+        """Ask a worker on every node."""
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        ask = ray.remote(find_obstacle)
+        nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+        asked = {
+            address: ask.options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(name, soft=False)).remote(crew)
+            for name, address in nodes.items()
+        }
+
+        async def answer(reference: Any) -> str:
+            try:
+                return str(await asyncio.wait_for(asyncio.wrap_future(reference.future()), _LOOKED_AT_WITHIN))
+            except Exception as error:  # noqa: BLE001 - whatever it is, this node cannot work
+                return f"cannot work for this run: {type(error).__name__}: {str(error).rstrip('.')}"
+
+        said = await asyncio.gather(*(answer(reference) for reference in asked.values()))
+        return dict(zip(asked, said, strict=True))
+
+    async def send(self, errand: Errand, name: str, *, asks: bool) -> Returned:
+        """Submit an errand. Ray gives that of a lost worker to another one, a few times."""
+        import ray
+        from ray.exceptions import RayError
+
+        options = {"num_cpus": _CPUS_WHILE_ASKING if asks else 1, "max_retries": _LOST_AT_MOST, "name": name}
+        reference = ray.remote(do_errand).options(**options).remote(errand)
+        try:
+            returned: Returned = await asyncio.wrap_future(reference.future())
+        except asyncio.CancelledError:
+            ray.cancel(reference)
+            raise
+        except RayError as error:
+            raise _lost(error, name) from error
+        return returned
+
+
+def _lost(error: Exception, name: str) -> Exception:
+    from ray.exceptions import NodeDiedError, OutOfMemoryError, WorkerCrashedError
+
+    if isinstance(error, WorkerCrashedError | NodeDiedError | OutOfMemoryError):
+        message = f"worker after worker was lost at a shard of block '{name}' ({type(error).__name__})."
+        return TransientError(message, "If they run out of memory, smaller shards help: --shard-size.")
+    text = str(error).strip().splitlines() or [type(error).__name__]
+    return ClusterError(f"Ray could not do the work on a shard of block '{name}': {text[-1].rstrip('.')}.")
