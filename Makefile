@@ -12,7 +12,7 @@ QUICKSTART := examples/quickstart
 ROWS := out/quickstart.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long test-ray check bench kills clean
+.PHONY: help run test test-long test-ray check bench browser kills clean
 
 help:  ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /:/' | awk -F: '{ printf "make %-9s %s\n", $$1, $$2 }'
@@ -40,6 +40,10 @@ check: $(VENV)/.dev  ## Lint, check types and check the layers
 
 bench: $(VENV)/.dev  ## Run the benchmarks and print their ratios
 	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+browser: $(VENV)/.dev  ## Look at the pages in a real browser; needs node, npm and Chromium
+	npm install --no-fund --no-audit --silent --prefix .browser playwright-core@1 axe-core@4
+	$(BIN)/python -m pytest -n 0 tests/browser
 
 kills: $(VENV)/.dev  ## Kill runs at random moments and count what it costs: make kills KILLS=50 STORAGE=s3 SEED=1
 	$(BIN)/python -m tests.e2e.killing --kills $(or $(KILLS),50) --storage $(or $(STORAGE),local) --seed $(or $(SEED),0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sdg_prefect.engine.options import RunOptions
 
@@ -36,6 +36,7 @@ def generate(
     retry_rejects: bool = False,
     allow_rejects: bool = False,
     keep_ids: bool = False,
+    reviews: Literal["wait", "approve", "stop"] = "wait",
 ) -> Dataset:
     """Run a flow over a dataset and return the rows that it makes.
 
@@ -60,10 +61,12 @@ def generate(
         retry_rejects: Ask again for the rows that earlier runs rejected, and for no others.
         allow_rejects: Count as a success even if rows were rejected.
         keep_ids: Keep the row ids in the output.
+        reviews: At a review that nobody has decided: wait for a person, approve all rows, or stop.
 
     Raises:
         FlowError: The flow or the seeds are wrong; nothing was run. Carries every problem.
         RejectedRows: Rows were rejected, more than allowed. The others are in the error's ``dataset``.
+        ReviewStopped: A person decided to stop the run, or nobody decided.
         BudgetReached: The budget is used up; the same call with a higher one goes on from there.
         SdgError: The run could not finish; the same call goes on from there.
     """
@@ -92,6 +95,7 @@ def generate(
         retry_rejects=retry_rejects,
         allow_rejects=allow_rejects,
         keep_ids=keep_ids,
+        reviews=reviews,
     )
     outcome = run(options)
     table = concat(outcome.tables)

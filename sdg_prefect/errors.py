@@ -42,6 +42,8 @@ class SdgError(Exception):
     """The root of everything that sdg_prefect raises on purpose: a message for people and a hint."""
 
     exit_code = 1
+    run_status = "failed"
+    """What the report says of a run that the error ends."""
     report: Any = None
     """The report of the run that the error ended, where there was one."""
 
@@ -114,6 +116,18 @@ class Interrupted(KeyboardInterrupt):
 
 class BudgetReached(SdgError):
     """A run stopped because its budget is used up; the same call with a higher one goes on from there."""
+
+    run_status = "stopped_by_budget"
+
+
+class ReviewStopped(SdgError):
+    """A run stopped at a review: a person decided so, or nobody decided; the same call goes on from there."""
+
+    run_status = "stopped_by_review"
+
+
+class ExpectationError(SdgError):
+    """The rows of a run are not what its flow expects, and the gate says that the run fails."""
 
 
 class ConservationError(SdgError):

@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     """Name or address under which the workers of a cluster reach this process; found out by itself if empty."""
     driver_port: int = Field(default=0, ge=0, le=65535)
     """Port at which they reach it; any that is free if 0."""
+    patience_seconds: int = Field(default=7 * 24 * 3600, ge=1)
+    """Seconds that a run waits for a person: for a decision on its rows, or to be resumed where it was suspended."""
     server_port: int = Field(default=4200, ge=1, le=65535)
     """Port of the managed local Prefect server; the next free one is taken if it is in use."""
     server_timeout: float = Field(default=180.0, gt=0)

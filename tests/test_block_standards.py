@@ -150,6 +150,7 @@ VARIANTS: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ),
     ("RepeatBlock", {"flow": "other.yaml", "until": "count is not none", "max_rounds": 3}),
     ("RenameColumns", {"columns_map": {"text": "other", "other": "text", "count": "number"}}),
+    ("ReviewBlock", {"question": "Is any of them rude?", "show": ["text"], "sample": 2}),
     (
         "SamplePopulatorBlock",
         {"config_paths": {"x": {"a": 1, "text": "t"}, "y": {"a": "1", "b": [2.5]}}, "column_name": "choice"},

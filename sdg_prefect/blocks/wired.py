@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def _as_names(value: Any) -> Any:
-    """Bring the ways to write columns into one: a text is one of them, nothing is none."""
+    """Bring the ways to write columns into one: a text is one of them, nothing is none, a mapping stands for its keys."""
+    if isinstance(value, Mapping):
+        return tuple(value)
     return () if value is None else (value,) if isinstance(value, str) else value
 
 
@@ -27,10 +29,10 @@ def _only_one(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-_SCHEMA = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"type": "null"}]})
+_SCHEMA = WithJsonSchema({"type": ["string", "array", "object", "null"], "items": {"type": "string"}})
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_names), _SCHEMA]
-"""Columns: one as a text, or a list."""
+"""Columns: one as a text, a list, or the keys of a mapping."""
 OneName = Annotated[tuple[str, ...], BeforeValidator(_as_names), AfterValidator(_only_one), _SCHEMA]
 """One column, as a text or as a list of one."""
 

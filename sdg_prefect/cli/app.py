@@ -8,7 +8,7 @@ import sys
 import typer
 
 from sdg_prefect import __version__
-from sdg_prefect.cli import check, deploy, explain, past, plan, preview, run, server, simulate, store
+from sdg_prefect.cli import check, deploy, explain, past, plan, preview, publish, review, run, server, simulate, store, story
 from sdg_prefect.cli.console import say
 from sdg_prefect.errors import SdgError
 
@@ -26,6 +26,9 @@ check.register(app)
 plan.register(app)
 preview.register(app)
 past.register(app)
+review.register(app)
+story.register(app)
+publish.register(app)
 store.register(app)
 deploy.register(app)
 explain.register(app)

@@ -176,7 +176,8 @@ def _block_text(name: str, doc: str, schema: dict[str, Any], takes_sampling: boo
     lines = [name, "", cleandoc(doc), "", "block_config:"]
     required = set(schema.get("required", ()))
     for field, about in schema["properties"].items():
-        kind = about.get("type") or " or ".join(str(one.get("type", "")) for one in about.get("anyOf", ())) or "any"
+        kinds = about.get("type") or [one.get("type", "") for one in about.get("anyOf", ())]
+        kind = (kinds if isinstance(kinds, str) else " or ".join(map(str, kinds))) or "any"
         default = "required" if field in required else f"default {json.dumps(about.get('default'))}"
         lines.append(f"  {field}  ({kind}; {default})")
         lines.append(f"      {' '.join(str(about.get('description', '')).split())}")

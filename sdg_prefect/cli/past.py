@@ -14,18 +14,59 @@ from sdg_prefect.cli.console import plain, say
 from sdg_prefect.errors import FlowError, did_you_mean
 
 if TYPE_CHECKING:
+    from sdg_prefect.report.comparison import Told
     from sdg_prefect.store.root import Root
 
 RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Id of a run; the last one by default.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def report(run_id: RunId = None, storage: opt.Storage = None, json_: Json = False) -> None:
-    """Show the report of a run again."""
+def report(
+    run_id: RunId = None,
+    other: Annotated[
+        str | None, typer.Argument(metavar="[OTHER]", help="Another run, to compare the first one with.", show_default=False)
+    ] = None,
+    storage: opt.Storage = None,
+    html: Annotated[bool, typer.Option("--html", help="Write it as a page again, and say where that is.")] = False,
+    json_: Json = False,
+) -> None:
+    """Show the report of a run again, or what is different between two."""
     from sdg_prefect.report.rendering import stored_report_text
 
-    _, _, stored = _find(run_id, storage)
-    print(json.dumps(stored, ensure_ascii=False) if json_ else plain(stored_report_text(stored)))
+    if run_id is not None and other is not None:
+        _compare(run_id, other, storage, html=html, json_=json_)
+        return
+    root, found, stored = find_run(run_id, storage)
+    if html:
+        from sdg_prefect.report.page import report_page
+        from sdg_prefect.store.runs import write_page
+
+        told = _told(root, found, stored)
+        print(write_page(root, found, report_page(told.report, told.figures, told.manifest)))
+    else:
+        print(json.dumps(stored, ensure_ascii=False) if json_ else plain(stored_report_text(stored)))
+
+
+def _compare(one: str, other: str, storage: str | None, *, html: bool, json_: bool) -> None:
+    from sdg_prefect.report.comparison import compare, comparison_page, comparison_text
+    from sdg_prefect.store.runs import write_page
+
+    found = compare(*(_told(*find_run(run_id, storage)) for run_id in (one, other)))
+    if html:
+        root = find_run(other, storage)[0]
+        print(write_page(root, other, comparison_page(found), f"compared-with-{one}.html"))
+    else:
+        print(json.dumps(found, ensure_ascii=False) if json_ else plain(comparison_text(found)))
+
+
+def _told(root: Root, run_id: str, stored: Mapping[str, Any]) -> Told:
+    """Return what a run left to tell of it; less of one that was killed, or is of an earlier version."""
+    from sdg_prefect.report.comparison import Told
+    from sdg_prefect.store.figures import read_figures
+    from sdg_prefect.store.manifest import MANIFEST_FILE
+    from sdg_prefect.store.runs import read_objects
+
+    return Told(stored, read_figures(root, run_id), read_objects(root, [run_id], MANIFEST_FILE).get(run_id, {}))
 
 
 def rejects(
@@ -48,7 +89,7 @@ def rejects(
 
     if output is not None:
         check_output(output)
-    root, found, stored = _find(run_id, storage)
+    root, found, stored = find_run(run_id, storage)
     everything = read_rejects_of(root, found)
     _check_block(block, everything, stored)
     matching = [row for row in everything if block in (None, row["block"]) and error in (None, row["error"])]
@@ -93,7 +134,7 @@ def _summary(rows: Sequence[Mapping[str, Any]], total: int, run_id: str) -> str:
     return "\n".join([*lines, f"{which} {'row was' if total == 1 else 'rows were'} rejected in run {run_id}"])
 
 
-def _find(run_id: str | None, storage: str | None) -> tuple[Root, str, dict[str, Any]]:
+def find_run(run_id: str | None, storage: str | None) -> tuple[Root, str, dict[str, Any]]:
     """Find a run, or the last one that has a report, and its report."""
     from sdg_prefect.engine.references import place_of
     from sdg_prefect.store.root import Root

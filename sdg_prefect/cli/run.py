@@ -12,7 +12,7 @@ import typer
 from sdg_prefect.cli.options import Blocks, takes
 from sdg_prefect.cli.own_blocks import load_own_blocks
 from sdg_prefect.engine.options import RunOptions
-from sdg_prefect.errors import BudgetReached, FlowError, Interrupted, SdgError
+from sdg_prefect.errors import BudgetReached, FlowError, Interrupted, ReviewStopped, SdgError
 
 if TYPE_CHECKING:
     from sdg_prefect.cli.progress import Watcher
@@ -69,7 +69,7 @@ def _watched(asked: RunOptions, *, prints_json: bool, is_last: bool) -> Outcome:
             interruption = error
         except SdgError as error:
             if error.report is not None:
-                if not isinstance(error, BudgetReached):
+                if not isinstance(error, BudgetReached | ReviewStopped):
                     watcher.say("failed. What was received is kept; the same command goes on from here.")
                 if prints_json:
                     _print_report(error.report)

@@ -11,6 +11,7 @@ from sdg_prefect.counts import Counts
 from sdg_prefect.engine.doing import row_random
 from sdg_prefect.engine.log import logger
 from sdg_prefect.errors import EndpointError, TransientError
+from sdg_prefect.frequencies import Frequencies
 from sdg_prefect.frozen import canonical
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.plan.plan import Step
@@ -61,6 +62,7 @@ class ShardContext:
         self._guard = threading.Lock()
         self.rejects: dict[int, Reject] = {}
         self.counts = Counts()
+        self.seen = Frequencies()
         self._costs: dict[str, float | None] = {}
         self._replayed: set[str] = set()
 
@@ -79,6 +81,9 @@ class ShardContext:
         counted = sum((answer.counts() for answer in answers if isinstance(answer, Completion)), Counts())
         with self._guard:
             self.counts += counted
+            for answer in answers:
+                if isinstance(answer, Completion):
+                    self.seen.note(answer.sightings())
         self._raise_if_passing(requests, answers)
         self._remember(requests, answers)
         return answers

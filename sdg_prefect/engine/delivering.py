@@ -7,15 +7,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sdg_prefect.engine.shard import Shard
-from sdg_prefect.rows import with_rows
+from sdg_prefect.report.profile import Profile, profile_of
+from sdg_prefect.rows import concat, with_rows
 from sdg_prefect.store.checkpoints import Reject
 from sdg_prefect.store.output import unified_schema, write_output
 from sdg_prefect.store.root import Root
-from sdg_prefect.store.shards import read_shards
+from sdg_prefect.store.runs import write_quarantine
+from sdg_prefect.store.shards import DatasetRef, read_shards
 from sdg_prefect.store.versions import Made, Version, Versions
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from sdg_prefect.report.verdicts import Mask
 
 
 class Target(Protocol):
@@ -98,24 +102,55 @@ def told(versions: Sequence[Version], added: Version | None = None) -> Mapping[s
     }
 
 
-def deliver(
-    root: Root, shards: Sequence[Shard], columns: Sequence[str] | None, target: Target, run_id: str, rejects: Sequence[Reject]
-) -> list[pa.Table]:
-    """Write the rows of shards to the output, in the order of the seeds, and return them.
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The rows of a finished run."""
+
+    tables: list[pa.Table]
+    """The rows of the output."""
+    refs: tuple[DatasetRef, ...] = ()
+    """Where they are in the store, with those that were kept apart."""
+    profile: Profile = field(default_factory=Profile)
+    """Of the rows of the output."""
+    quarantined: int = 0
+    """Rows that were kept apart."""
+
+
+def gather(root: Root, shards: Sequence[Shard], columns: Sequence[str] | None) -> list[pa.Table]:
+    """Return the rows of shards, in the order of the seeds.
 
     Args:
         root: The store.
         shards: In their order.
         columns: Those that are wanted; None for all.
-        target: Where to.
-        run_id: The run.
-        rejects: The rows that were rejected.
     """
     tables = with_rows(read_shards(root, [shard.ref for shard in shards]))
+    if columns is None:
+        return tables
     schema = unified_schema([table.schema for table in tables])
-    if columns is not None:
-        names = [schema.names[0], *(name for name in columns if name in schema.names)]
-        tables = [table.select([name for name in names if name in table.column_names]) for table in tables]
-        schema = unified_schema([table.schema for table in tables])
-    target.write(run_id, tables, schema, rejects)
-    return tables
+    names = [schema.names[0], *(name for name in columns if name in schema.names)]
+    return [table.select([name for name in names if name in table.column_names]) for table in tables]
+
+
+def deliver(
+    root: Root, run_id: str, tables: list[pa.Table], apart: Sequence[Mask] | None, target: Target, rejects: Sequence[Reject]
+) -> Delivery:
+    """Write rows to the output, and those that are kept apart to the folder of the run.
+
+    Args:
+        root: The store.
+        run_id: The run.
+        tables: The rows.
+        apart: Which of each table are kept apart; None for none. If they are all, the output stays as it is.
+        target: Where the others go.
+        rejects: The rows that were rejected.
+    """
+    quarantined = 0
+    if apart is not None:
+        kept_apart = [table.filter(mask) for table, mask in zip(tables, apart, strict=True)]
+        quarantined = sum(table.num_rows for table in kept_apart)
+        write_quarantine(root, run_id, concat(kept_apart))
+        tables = [table.filter(~mask) for table, mask in zip(tables, apart, strict=True)]
+    if not quarantined or any(table.num_rows for table in tables):
+        target.write(run_id, tables, unified_schema([table.schema for table in tables]), rejects)
+    return Delivery(tables, profile=profile_of(tables), quarantined=quarantined)

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_UI_URL
 
-from sdg_prefect.engine.outcome import allowed
-from sdg_prefect.engine.parameters import DeployedOptions, taking_options
-from sdg_prefect.engine.partitions import of_partition
-from sdg_prefect.engine.preparing import prepare
-from sdg_prefect.engine.start import begin_run, new_run_id
-from sdg_prefect.errors import SdgError
-from sdg_prefect.report.progress import Silent
-from sdg_prefect.report.run_report import RunReport
+from sdg_prefect.engine.deployed import run_deployed
+from sdg_prefect.engine.parameters import taking_options
 from sdg_prefect.spec.file_reader import default_name
 
 
@@ -28,22 +20,10 @@ def _name() -> str:
 
 @flow(name="run-flow-file", flow_run_name=_name, validate_parameters=True)
 @taking_options
-async def run_flow_file(**parameters: Any) -> dict[str, Any]:
+async def run_flow_file(**parameters: Any) -> Any:
     """Run a flow file over seeds and return the report.
 
-    Raises:
-        SdgError: The flow is wrong, the run could not finish, or rows were rejected that nobody allowed.
+    The flow run fails if the flow is wrong, the run could not finish, or rows were rejected that nobody allowed. It is suspended
+    where a person has to act first: its budget is used up, or an endpoint refuses.
     """
-    options = of_partition(DeployedOptions(**parameters), flow_run.get_scheduled_start_time())
-    run_id = new_run_id()
-    prepared = await asyncio.to_thread(prepare, options, run_id if options.fresh else "")
-    this = await asyncio.to_thread(begin_run, prepared, run_id, Silent())
-    if isinstance(this, RunReport):
-        return this.to_json()
-    this.ui_url = PREFECT_UI_URL.value() or ""
-    report = await this.execute()
-    if not allowed(report, prepared.plan, options):
-        raise SdgError(
-            f"{report.total.rejected} row(s) were rejected.", f"They are in the store, in runs/{run_id}/rejects.parquet."
-        )
-    return report.to_json()
+    return await run_deployed(parameters, flow_run.get_scheduled_start_time())

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any, TypeVar, cast
 
 import httpx
-from prefect import Flow
+from prefect import Flow, tags
 from prefect.client.schemas.objects import State
-from prefect.context import FlowRunContext
+from prefect.context import FlowRunContext, TagsContext
 from prefect.exceptions import MissingContextError, PrefectHTTPStatusError
 from prefect.logging import get_run_logger
-from prefect.states import Cancelled, Failed
 
 from sdg_prefect.engine.log import logger
+from sdg_prefect.engine.states import failed, stopped
 from sdg_prefect.errors import SdgError
 from sdg_prefect.settings import settings
 
@@ -23,8 +23,6 @@ T = TypeVar("T")
 
 SERVER_LOST = (httpx.TransportError, PrefectHTTPStatusError)
 """What Prefect's client raises when its server is gone or broken."""
-
-_STOPPED = "Stopped. What was received is kept; the same command goes on from here."
 
 
 def run_logger() -> logging.Logger | logging.LoggerAdapter[logging.Logger]:
@@ -49,6 +47,8 @@ async def as_flow(
     body: Callable[[], Coroutine[Any, Any, T]],
     flow_run_ids: list[str],
     parameters: Mapping[str, str] | None = None,
+    tagged: Collection[str] = (),
+    ended: Callable[[T], State[Any]] | None = None,
 ) -> T:
     """Run a body as a Prefect flow run. If the server is lost, the body still runs, and once only.
 
@@ -58,6 +58,8 @@ async def as_flow(
         body: What to run.
         flow_run_ids: Gets the id of the flow run.
         parameters: What the UI shows as the run's parameters.
+        tagged: Tags of the flow run. Its task runs do not get them: Prefect would look up a limit for each.
+        ended: Returns the state that shows what came of it; Completed by default.
     """
     outcome: list[T] = []
     failure: SdgError | asyncio.CancelledError | None = None
@@ -70,19 +72,21 @@ async def as_flow(
         if context is not None and context.flow_run is not None:
             flow_run_ids.append(str(context.flow_run.id))
         try:
-            outcome.append(await body())
+            with TagsContext(current_tags=set()):
+                outcome.append(await body())
         except (SdgError, asyncio.CancelledError) as error:
             # Handed to Prefect as a state, not as an exception: its log gets the message, not a trace, and a stop is no crash.
             failure = error
-            return Failed(message=str(error)) if isinstance(error, SdgError) else Cancelled(message=_STOPPED)
-        return None
+            return failed(error) if isinstance(error, SdgError) else stopped()
+        return ended(outcome[0]) if ended is not None else None
 
     # Without a storage of its own each flow asks the server for the default one, though nothing is kept in it.
     flow = _ShownFlow(
         fn=run, name=name, flow_run_name=run_name, validate_parameters=False, persist_result=False, result_storage=settings().home
     )
     try:
-        state = await cast("Awaitable[State[Any]]", flow(**(parameters or {}), return_state=True))
+        with tags(*tagged):
+            state = await cast("Awaitable[State[Any]]", flow(**(parameters or {}), return_state=True))
     except SERVER_LOST as error:
         if began and not outcome and failure is None:
             raise

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sdg_prefect.engine.runners.runner import Runner
 from sdg_prefect.models.gateway import Gateway
@@ -14,6 +16,11 @@ from sdg_prefect.report.progress import Observer
 from sdg_prefect.store.ledger.completions import BlockLedger
 from sdg_prefect.store.root import Root
 from sdg_prefect.store.sharing.claims import Claims, Unclaimed
+
+if TYPE_CHECKING:
+    from sdg_prefect.engine.reviewing import Reviews
+    from sdg_prefect.plan.plan import Step
+    from sdg_prefect.store.shards import DatasetRef
 
 
 @dataclass
@@ -32,6 +39,8 @@ class Live:
     retry_rejects: bool = False
     """True if rows that earlier runs rejected are asked for again."""
     claims: Claims = field(default_factory=Unclaimed)
+    reviews: Reviews | None = None
+    """Asks people about rows; nobody is asked where there is none."""
     at_rest: set[str] = field(default_factory=set)
     """Folders of the checkpoints that Prefect will try to make again after a delay."""
     _ledgers: dict[str, BlockLedger] = field(default_factory=dict)
@@ -40,6 +49,10 @@ class Live:
     def at_once(self, rows: int) -> int:
         """Return how many shards of so many rows may be at work at once."""
         return max(self.sizes.at_once(rows), self.runner.shards_at_once)
+
+    async def reviewed(self, step: Step, refs: Sequence[DatasetRef]) -> Step:
+        """Return a step that knows what a person decided about the rows that it gets, where it waits for that."""
+        return step if self.reviews is None else await self.reviews.with_decision(step, refs)
 
     def ledger(self, key: str) -> BlockLedger:
         """Return the ledger under a key, opened once."""

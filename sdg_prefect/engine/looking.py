@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sdg_prefect.blocks.review import ReviewBlock
 from sdg_prefect.engine.budgeting import spent_by_runs
+from sdg_prefect.engine.deciding import decided, known_decision
 from sdg_prefect.engine.estimating import Estimator
 from sdg_prefect.engine.foreseeing import fork, repeat
 from sdg_prefect.engine.guess import Guess
@@ -116,6 +118,8 @@ class Look:
         refs = [piece.ref for piece in group if piece.ref is not None]
         found.shards += 1
         is_known = len(refs) == len(group)
+        if is_known and isinstance(step.block, ReviewBlock):
+            step = self._decided(step, group)
         checkpoint = _recorded(self.root, step, refs) if is_known else None
         if checkpoint is not None:
             found.shards_there += 1
@@ -129,6 +133,12 @@ class Look:
             return [Piece(None, None, rows.times(self._yield(step)))], Unasked()
         content = digest(tuple(ref.content for ref in refs)) if is_known else ""
         return self._rehearse(step, table, content, still_open, found, ledger)
+
+    def _decided(self, step: Step, group: list[Piece]) -> Step:
+        """Return a review that knows what was decided about its rows; without a decision all are taken to pass."""
+        table = self.load(group)
+        decision = known_decision(self.root, step, table) if table is not None else None
+        return step if decision is None else decided(step, decision)
 
     def load(self, group: list[Piece]) -> pa.Table | None:
         """Return the rows that are known; none where their data is damaged, which a run mends and a plan leaves alone."""

@@ -15,6 +15,7 @@ from sdg_prefect.engine.runners.choice import Choice
 from sdg_prefect.engine.runners.in_threads import InThreads
 from sdg_prefect.engine.runners.runner import Runner
 from sdg_prefect.engine.threads import Threads
+from sdg_prefect.errors import SdgError
 from sdg_prefect.models.batches.batches import Batches
 from sdg_prefect.models.connecting import connect
 from sdg_prefect.models.endpoint import Address, Endpoint
@@ -75,6 +76,16 @@ async def _runner(
 
     async with elsewhere(choice, plan, root, run_id, observer) as runner:
         yield runner
+
+
+async def close_live(live: Live) -> None:
+    """Give everything back, and say what could not be."""
+    try:
+        await live.close()
+    except (SdgError, OSError) as error:
+        live.observer.say(f"The store could not be closed: {error}")
+    if left := live.gateway.batches.left_behind:
+        live.observer.say(left)
 
 
 def _limited(endpoint: Endpoint, concurrency: int | None) -> Endpoint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, model_validator
 
@@ -73,6 +73,8 @@ class RunOptions(BaseModel):
     """Count as a success even if rows were rejected."""
     keep_ids: bool = False
     """Keep the row ids in the output."""
+    reviews: Literal["wait", "approve", "stop"] = "wait"
+    """At a review that nobody has decided: wait for a person, approve all rows, or stop."""
 
     incremental: bool = False
     """Make rows of new seeds only, and add them to the output as its next version."""

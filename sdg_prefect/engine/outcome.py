@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sdg_prefect.plan.plan import Plan
-    from sdg_prefect.report.run_report import RunReport
+    from sdg_prefect.report.run_report import BlockTally, RunReport
+
+QUARANTINED = "quarantined"
+"""The status of a run whose rows were all kept apart, for they are not what its flow expects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +28,23 @@ class Outcome:
     tables: list[pa.Table]
 
 
+def status_of(blocks: Iterable[BlockTally], tables: Sequence[pa.Table], quarantined: int) -> str:
+    """Return the status of a run that came to its end.
+
+    Args:
+        blocks: What its blocks did.
+        tables: The rows of its output.
+        quarantined: Rows that were kept apart.
+    """
+    if quarantined and not any(table.num_rows for table in tables):
+        return QUARANTINED
+    return "completed_with_rejects" if any(tally.counts.rejected for tally in blocks) else "completed"
+
+
 def allowed(report: RunReport, plan: Plan, options: RunOptions) -> bool:
     """True if the rejects of a run are within what was allowed."""
+    if report.status == QUARANTINED:
+        return False
     rejected = report.total.rejected
     if not rejected or options.allow_rejects:
         return True

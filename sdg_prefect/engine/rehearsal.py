@@ -62,7 +62,7 @@ def rehearse(
     step: Step, table: pa.Table, content: str, endpoints: Mapping[str, Endpoint], ledger: ReadLedger | None
 ) -> Rehearsed | None:
     """Let a block do its work as far as that is possible without a call; None where it cannot."""
-    context = _RehearsalContext(step, table, content, endpoints, ledger)
+    context = RehearsalContext(step, table, content, endpoints, ledger)
     try:
         parts, _ = do(step, table, context)
     except SdgError:
@@ -78,7 +78,9 @@ class _Reject:
 
 
 @dataclass
-class _RehearsalContext:
+class RehearsalContext:
+    """The context of a block that is given what the ledger knows, and nothing else."""
+
     step: Step
     table: pa.Table
     content: str

@@ -72,7 +72,7 @@ def run(options: RunOptions, observer: Observer | None = None, *, is_last: bool 
             return Outcome(this, is_success=True, tables=[])
         _warm_up(prepared.plan, Root.chosen(options.storage))
         server = _ready(server, watcher)
-        this.ui_url = server.ui_url
+        this.view.ui_url = server.ui_url
         try:
             return run_apart(lambda: _run(this, server, heard, is_last=is_last), heard)
         except asyncio.CancelledError:

@@ -10,11 +10,14 @@ from enum import Enum
 from typing import Any
 
 from sdg_prefect.engine.walking import Walk
+from sdg_prefect.errors import BudgetReached
+from sdg_prefect.models.gateway import Gateway
 from sdg_prefect.report.progress import Observer
 from sdg_prefect.settings import settings
 
-BY_BUDGET = "stopped_by_budget"
-"""The status of a run that its budget stopped."""
+BY_BUDGET = BudgetReached.run_status
+SUSPENDED = "suspended"
+"""The status of a run of a deployment that ended for now, to be taken up again by another process."""
 _PATIENCE = 10.0
 """Seconds that Prefect gets to record the end."""
 
@@ -43,6 +46,7 @@ class Stop:
     """Runs the flow."""
     phase: Phase = Phase.PREPARING
     walk: Walk | None = None
+    gateway: Gateway | None = None
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     deadline: float | None = None
     """When the one who waits for the run should go on without it, on the clock ``time.monotonic``."""
@@ -72,6 +76,33 @@ class Stop:
         if not self.asked.is_set():
             self.status = BY_BUDGET
             self.ask()
+
+    def ask_for_suspension(self) -> None:
+        """Stop softly, for somebody paused the run of a deployment."""
+        if not self.asked.is_set():
+            self.status = SUSPENDED
+            self.ask()
+
+    def hold(self) -> None:
+        """Send nothing for now, for somebody paused the run."""
+        if self.gateway is not None and not self.asked.is_set():
+            self.gateway.hold()
+            calls = self.gateway.in_flight
+            kept = f" {calls:,} call{'s' * (calls != 1)} in flight will be kept." if calls else ""
+            self.observer.say(f"paused in the UI: nothing is sent until somebody resumes the run there.{kept}")
+
+    def release(self) -> None:
+        """Go on after a pause."""
+        if self.gateway is not None and self.gateway.is_held:
+            self.gateway.release()
+            self.observer.say("resumed in the UI; going on")
+
+    @property
+    def notice(self) -> str:
+        """What there is to know of a run that does not simply go on; empty for one that does."""
+        if self.asked.is_set():
+            return "Stopping: nothing more is sent."
+        return "Paused: nothing is sent until somebody resumes the run." if self.gateway and self.gateway.is_held else ""
 
     def go_on(self, phase: Phase) -> None:
         """Enter a phase.

@@ -26,6 +26,7 @@ from sdg_prefect.plan.plan import Fork, PipelinePlan, Repeat, Step
 from sdg_prefect.report.run_report import BlockTally
 from sdg_prefect.store.checkpoints import Checkpoint, checkpoint_folder
 from sdg_prefect.store.integrity import Damaged
+from sdg_prefect.store.trail import Made
 
 T = TypeVar("T")
 
@@ -46,10 +47,11 @@ class Walk:
     """A part of each checkpoint with rejected rows."""
     folders: set[str] = field(default_factory=set)
     """Folders of the checkpoints that it made, found or began."""
-    _tasks: dict[int, Task[Any, Any]] = field(default_factory=dict)
+    _tasks: dict[str, Task[Any, Any]] = field(default_factory=dict)
     _at_work: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     """By folder of the checkpoint: shards of equal content, as all empty ones are, share one."""
-    _made: list[Checkpoint] = field(default_factory=list)
+    made: list[Made] = field(default_factory=list)
+    """What came of what. Keeps all checkpoints: nothing else may get the identity of their parts, and an edge to a task run."""
     _open: dict[str, asyncio.Task[Checkpoint]] = field(default_factory=dict)
     """Task runs that have begun, by folder of the checkpoint."""
     failure: Exception | None = None
@@ -78,11 +80,6 @@ class Walk:
             # Taken out, for to cancel twice would disturb Prefect in recording it.
             self._open.pop(folder).cancel()
 
-    def _go_on(self) -> None:
-        """Raise CancelledError if the run is to end."""
-        if self.live.gateway.is_stopped:
-            raise asyncio.CancelledError("the run is stopping")
-
     async def pipeline(self, plan: PipelinePlan, shards: Sequence[Shard]) -> list[Shard]:
         """Run a pipeline as a subflow, as often as it says; rounds stand one after another."""
         if plan.times == 1:
@@ -96,7 +93,7 @@ class Walk:
 
     async def subflow(self, run_name: str, plan: PipelinePlan, shards: Sequence[Shard]) -> list[Shard]:
         """Run a pipeline once."""
-        self._go_on()
+        await self.live.gateway.released()
 
         async def body() -> list[Shard]:
             return await self._steps(plan, list(shards))
@@ -116,7 +113,7 @@ class Walk:
             elif isinstance(step, Repeat):
                 shards = await repeat(self, step, shards)
             elif step.scope == "all":
-                shards = await self._barrier(step, shards)
+                shards = numbered(await self._rounds(step, sorted(shards, key=lambda shard: shard.order)))
             else:
                 chain = [step]
                 while steps and isinstance(steps[0], Step) and steps[0].scope == "row":
@@ -132,9 +129,6 @@ class Walk:
         made = await self._rounds(chain[0], [shard])
         streams = await all_ended([self._stream(chain[1:], one) for one in made])
         return [one for stream in streams for one in stream]
-
-    async def _barrier(self, step: Step, shards: Sequence[Shard]) -> list[Shard]:
-        return numbered(await self._rounds(step, sorted(shards, key=lambda shard: shard.order)))
 
     async def _rounds(self, step: Step, shards: Sequence[Shard]) -> list[Shard]:
         """Run a step on shards that it takes together, as often as it says."""
@@ -170,21 +164,21 @@ class Walk:
         is_shown = not is_again
 
         async def make(shards: Sequence[Shard]) -> Checkpoint:
-            key = step.checkpoint_key(tuple(shard.ref.content for shard in shards))
+            asked = await self.live.reviewed(step, [shard.ref for shard in shards])
+            key = asked.checkpoint_key(tuple(shard.ref.content for shard in shards))
             folder = checkpoint_folder(step.key, key)
             self.folders.add(folder)
 
             async def work() -> Checkpoint:
                 nonlocal is_shown
                 is_first, is_shown = is_shown, False
-                return await self._worked(step, shards, folder, is_shown=is_first)
+                return await self._worked(asked, shards, folder, is_shown=is_first)
 
             async with self._at_work[folder]:
                 return await self._claiming.work_on(key, lambda: self.storage.holds(folder, is_suspect=is_again), work)
 
         checkpoint = await self.whole(shards, make)
-        # Kept, so that nothing else gets the identity of its parts and an edge to its task run.
-        self._made.append(checkpoint)
+        self.made.append(Made(step.label, tuple(shard.ref for shard in shards), checkpoint.parts, checkpoint))
         return checkpoint
 
     async def whole(self, shards: Sequence[Shard], use: Callable[[Sequence[Shard]], Awaitable[T]]) -> T:
@@ -193,14 +187,14 @@ class Walk:
 
     async def _worked(self, step: Step, shards: Sequence[Shard], folder: str, *, is_shown: bool) -> Checkpoint:
         """Make the task run of a block."""
-        self._go_on()
+        await self.live.gateway.released()
         refs = tuple(shard.ref for shard in shards)
         first = shards[0]
         place = f"[{first.number}/{first.of}]" if step.scope == "row" else "[1/1]"
         job = Job.of(self.live, step, refs, folder)
         if is_shown:
             self.live.observer.shard_started(step.label, sum(ref.rows for ref in refs))
-        # Prefect knows a result by its identity, and by that of its parts. Opaque, for all results share the id of the run.
+        # Prefect knows a result by its identity and its parts'. Opaque, for all results share the id of the run.
         sources = [opaque(shard.source) for shard in shards if shard.source is not None]
         self.task_runs += 1
         task_run = asyncio.ensure_future(self._task(step)(f"{step.name} {place}", folder, sources, quote(job)))
@@ -228,11 +222,11 @@ class Walk:
         self.stop()
 
     def _task(self, step: Step) -> Task[Any, Any]:
-        if id(step) not in self._tasks:
-            self._tasks[id(step)] = make_task(step, self.storage)
-        return self._tasks[id(step)]
+        if step.label not in self._tasks:
+            self._tasks[step.label] = make_task(step, self.storage)
+        return self._tasks[step.label]
 
     def _tally(self, step: Step, checkpoint: Checkpoint) -> None:
         replayed = checkpoint.run_id != self.live.run_id
-        self.tallies[step.label].add(checkpoint.counts, checkpoint.seconds, replayed=replayed)
+        self.tallies[step.label].add(checkpoint.counts, checkpoint.seconds, replayed=replayed, seen=checkpoint.seen)
         self.live.observer.shard_done(step.label, checkpoint.counts, replayed=replayed)

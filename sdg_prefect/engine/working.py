@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sdg_prefect.blocks.lanes import Split
 from sdg_prefect.engine.context import Ask, ShardContext
 from sdg_prefect.engine.doing import do
+from sdg_prefect.engine.reject_lines import rejects_line
 from sdg_prefect.plan.plan import Step
 from sdg_prefect.plan.sharding import Sizes, cut
 from sdg_prefect.store.checkpoints import Checkpoint, write_checkpoint
@@ -67,6 +68,8 @@ def work(this: Assignment, ask: Ask) -> Checkpoint:
         ]
     lanes = [number for number, _ in numbered] if isinstance(step.block, Split) else []
     rejects = [context.rejects[row] for row in sorted(context.rejects)]
-    seconds = time.perf_counter() - started
+    if rejects:
+        context.log(rejects_line(rejects, table.num_rows))
+    seconds, seen = time.perf_counter() - started, context.seen.to_json()
     pieces = [part for _, part in numbered]
-    return write_checkpoint(this.root, this.folder, pieces, counts, rejects, this.run_id, seconds, lanes)
+    return write_checkpoint(this.root, this.folder, pieces, counts, rejects, this.run_id, seconds, lanes, seen)

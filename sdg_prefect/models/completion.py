@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from sdg_prefect.counts import Counts
+from sdg_prefect.frequencies import Sighting, bucket
 from sdg_prefect.frozen import digest
 from sdg_prefect.models.allowances import Allowances
 
@@ -125,6 +126,19 @@ class Completion:
             bought_usd=cost,
             bought_known=is_known,
         )
+
+    def sightings(self) -> Iterator[Sighting]:
+        """Say what can be seen of it, whenever it was bought: what a report shows of all completions together."""
+        yield "completions", self.model, 1
+        yield "tokens_in", self.model, self.tokens_in
+        yield "tokens_out", self.model, self.tokens_out
+        yield "cost_nano_usd", self.model, round((self.cost_usd or 0.0) * 1e9)
+        yield "seconds", bucket(self.seconds), 1
+        yield "prompt_tokens", bucket(self.tokens_in), 1
+        yield "reply_tokens", bucket(self.tokens_out), 1
+        yield "attempts", str(self.attempts), 1
+        for choice in self.choices:
+            yield "finish_reason", choice.finish_reason or "not told", 1
 
     def to_record(self) -> dict[str, Any]:
         """Return the JSON-like record that the ledger keeps."""

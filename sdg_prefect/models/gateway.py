@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -118,6 +119,31 @@ class Gateway:
         """Seconds after which every call in flight has ended."""
         return max((place.timeout for place in self._called), default=0.0)
 
+    @property
+    def is_held(self) -> bool:
+        """True while nothing is sent for now."""
+        return not self._traffic.valve.is_open
+
+    def hold(self) -> None:
+        """Send nothing for now. Calls in flight are waited for and kept, and what the ledger knows is still answered."""
+        self._traffic.valve.shut()
+
+    def release(self) -> None:
+        """Go on sending."""
+        self._traffic.valve.open()
+        for limiter in self._limiters.values():
+            limiter.serve()
+
+    async def released(self) -> None:
+        """Wait as long as the gateway is held.
+
+        Raises:
+            CancelledError: The run is stopping.
+        """
+        await self._traffic.valve.passed()
+        if self.is_stopped:
+            raise asyncio.CancelledError("the run is stopping")
+
     def stop(self) -> None:
         """Send nothing more. Calls in flight are still waited for and kept, and what the ledger knows is still answered."""
         self._traffic.stop()
@@ -167,7 +193,7 @@ class Gateway:
         if isinstance(result, Completion):
             if known is None:
                 with self._stopping_if_not_kept():
-                    ledger.keep(key, result.to_record())
+                    ledger.keep(key, {**result.to_record(), "at": round(time.time(), 3)})
             in_ledger.append(key)
         return result
 
@@ -220,7 +246,7 @@ class Gateway:
             limits = [other.max_concurrency or self._settings.concurrency for other in here]
             named = next((other.shared_limit for other in here if other.shared_limit), None)
             share = self._shares.of(named) if named and self._shares is not None else None
-            self._limiters[place.account] = Limiter(min(limits), share=share)
+            self._limiters[place.account] = Limiter(min(limits), share=share, valve=self._traffic.valve)
         return self._limiters[place.account]
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from sdg_prefect.awaiting import Valve
 from sdg_prefect.models.completion import Completion
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError
@@ -59,15 +60,17 @@ class Lane:
 class Limiter:
     """Lets calls through to one address. Lives on one event loop; a permit that is not waited for any more costs nothing."""
 
-    def __init__(self, most: int, clock: Clock = time.monotonic, share: Share | None = None) -> None:
+    def __init__(self, most: int, clock: Clock = time.monotonic, share: Share | None = None, valve: Valve | None = None) -> None:
         """Prepare to let calls through.
 
         Args:
             most: Calls at once at most.
             clock: Tells the time in seconds.
             share: What may be open at this address and others, where other runs call them too.
+            valve: Shut while nothing is to be sent anywhere; who opens it calls ``serve``.
         """
         self.most = most
+        self._valve = valve or Valve()
         self._share = share
         if share is not None:
             share.add(self)
@@ -107,7 +110,8 @@ class Limiter:
 
     @property
     def _has_room(self) -> bool:
-        return self.open_calls < self.concurrency.limit and (self._share is None or self._share.is_free)
+        has_place = self.open_calls < self.concurrency.limit and (self._share is None or self._share.is_free)
+        return has_place and self._valve.is_open
 
     def is_open(self) -> bool:
         """True if the address may get a call now."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from sdg_prefect.awaiting import Valve
 from sdg_prefect.models.batches.batches import Batches
 from sdg_prefect.models.budget import Spent
 from sdg_prefect.models.completion import Completion
@@ -30,11 +31,14 @@ class Traffic:
         """Requests that are not at the endpoint: waiting for the limiter, the endpoint, a batch, or their next attempt."""
         self.is_stopped = False
         self.in_flight = 0
+        self.valve = Valve()
+        """Shut while nothing is to be sent for now."""
         batches.heed(lambda: bool(self.in_flight), self._afford_some)
 
     def stop(self) -> None:
         """Let nothing more be sent, and end all waits."""
         self.is_stopped = True
+        self.valve.open()
         self._batches.stop()
         for request in self._idle:
             request.cancel("the run is stopping")
@@ -52,7 +56,7 @@ class Traffic:
             self._idle.discard(request)
 
     async def afford(self) -> None:
-        """Wait until the budget admits one more call.
+        """Wait until the budget admits one more call, and the run is not held.
 
         Raises:
             CancelledError: It is used up, and the run is stopping.
@@ -62,9 +66,13 @@ class Traffic:
             self._idle.discard(current_request())
             self.stop()
             raise asyncio.CancelledError("the budget is used up")
+        await self.valve.passed()
 
     async def _afford_some(self, wanted: int, each: Spent) -> int:
         """Wait until the budget admits some calls of a batch; 0 if it is used up, and the run is stopping."""
+        await self.valve.passed()
+        if self.is_stopped:
+            return 0
         if self._spending is None:
             return wanted
         admitted = await self._spending.affords_some(wanted, each, self._unanswered)

@@ -13,9 +13,12 @@ from sdg_prefect.blocks.lanes import Join, Split, Unmet
 from sdg_prefect.frozen import digest
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.plan.plan import Fork, Node, PipelinePlan, Plan, Repeat, Step, is_row_local
+from sdg_prefect.report.expectations import Expectations
 from sdg_prefect.rows import place_column
 from sdg_prefect.spec.flow import FlowSpec, Item, PipelineSpec, Until
 from sdg_prefect.spec.tracking import Tracking
+
+_ABOUT = {"version", "author", "license", "tags"}
 
 
 def compile_plan(flow: FlowSpec, tracking: Tracking, endpoints: Mapping[str, Endpoint], salt: str = "") -> Plan:
@@ -39,6 +42,8 @@ def compile_plan(flow: FlowSpec, tracking: Tracking, endpoints: Mapping[str, End
         max_reject_rate=flow.max_reject_rate,
         budget=flow.budget,
         parameters=flow.values,
+        expect=flow.expect,
+        about={"description": flow.description, **flow.about.model_dump(mode="json", include=_ABOUT)},
         warnings=(*flow.warnings, *(problem for problem in tracking.problems if problem.warning)),
     )
 
@@ -70,6 +75,8 @@ class _Compiler:
             made[-1] = _dropping(made[-1], item.drop_columns)
         if item.drop_duplicates:
             made.append(self.without_duplicates(item, label))
+        if item.expect:
+            made[-1] = _expecting(made[-1], item.expect)
         return made
 
     @property
@@ -175,6 +182,15 @@ def _keeping(node: Node, columns: tuple[str, ...]) -> Node:
     if isinstance(node, PipelinePlan):
         return replace(node, steps=(*node.steps[:-1], _keeping(node.steps[-1], columns)))
     return replace(node, join=_rekeyed(node.join, "output_columns", columns, keep_columns=columns))
+
+
+def _expecting(node: Node, expect: Expectations) -> Node:
+    """Let the last step of an item be looked at."""
+    if isinstance(node, Step):
+        return replace(node, expect=expect)
+    if isinstance(node, PipelinePlan):
+        return replace(node, steps=(*node.steps[:-1], _expecting(node.steps[-1], expect)))
+    return replace(node, join=replace(node.join, expect=expect))
 
 
 def _dropping(node: Node, columns: tuple[str, ...]) -> Node:

@@ -12,6 +12,7 @@ from sdg_prefect.frozen import digest
 from sdg_prefect.models.budget import Budget
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.plan.sharding import Sizes
+from sdg_prefect.report.expectations import NOTHING, Expectations
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,10 @@ class Step:
     """Columns after the step, as far as they are known."""
     parts: Mapping[str, str] = field(default_factory=dict)
     """Hashes of what the key is made of, by names that people know: says later why earlier work does not fit."""
+    decision: str = ""
+    """Hash of what a person decided about the rows, where the step waits for that."""
+    expect: Expectations = NOTHING
+    """What is expected of its rows. No part of its key."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -55,7 +60,7 @@ class Step:
 
     def checkpoint_key(self, contents: tuple[str, ...]) -> str:
         """Return the key of the step's checkpoint for input shards of these contents."""
-        return digest(self.key, contents)
+        return digest(self.key, contents, self.decision) if self.decision else digest(self.key, contents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +144,10 @@ class Plan:
     warnings: tuple[Problem, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """The values of the flow's parameters."""
+    expect: Expectations = NOTHING
+    """What is expected of the rows of the output."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What the flow says of itself: ``description``, ``author``, ``license``, ``version``, ``tags``."""
 
     def steps(self) -> list[Step]:
         """Return all steps in order."""

@@ -55,6 +55,7 @@ def headline(report: RunReport) -> str:
     parts += [f"{total.filtered:,} filtered"] if total.filtered else []
     parts += [f"{total.deduplicated:,} duplicates"] if total.deduplicated else []
     parts += [f"{total.rejected:,} rejected"] if total.rejected else []
+    parts += [f"{report.rows_quarantined:,} kept apart"] if report.rows_quarantined else []
     parts += [f"{total.llm_calls:,} calls", f"{total.replayed:,} replayed"] if total.llm_calls or total.replayed else []
     if total.tokens_cached:
         parts.append(f"{total.cached_share:.0%} of the prompts' tokens cached")
@@ -76,6 +77,11 @@ def report_markdown(report: RunReport) -> str:
     lines += [f"Output: `{report.output}`"] if report.output else []
     lines += [f"Error: {report.error}"] if report.error else []
     lines += [f"- {warning}" for warning in report.warnings]
+    if report.gates:
+        lines += ["", "| expected | holds | found |", "|---|---|---|"]
+        lines += [
+            f"| {_gate_name(gate)} | {'yes' if gate['holds'] else '**no**'} | {_cell(gate['says'])} |" for gate in report.gates
+        ]
     return "\n".join(lines)
 
 
@@ -104,20 +110,33 @@ def stored_report_text(report: Mapping[str, Any]) -> str:
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         lines.append("  ".join(cells))
+    lines += _gate_lines(report.get("gates", ()))
     lines += [f"output: {report['output']}"] if report.get("output") else []
     lines += [f"error: {report['error']}"] if report.get("error") else []
     return "\n".join(lines)
 
 
+def _gate_name(gate: Mapping[str, Any]) -> str:
+    return str(gate["kind"]).replace("_", " ") + (f" at {_cell(gate['block'])}" if gate["block"] else "")
+
+
+def _gate_lines(gates: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say of each gate whether it holds."""
+    return [f"{'as expected' if gate['holds'] else 'NOT as expected'}: {_gate_name(gate)}: {gate['says']}" for gate in gates]
+
+
 def closing_lines(report: RunReport) -> list[str]:
     """Say how a run went and where to look, for the end of a terminal's output."""
-    lines = [headline(report)]
+    lines = [headline(report), *_gate_lines([gate for gate in report.gates if not gate["holds"]])]
     rejected = report.total.rejected
     if rejected:
         lines.append(
             f"why {rejected:,} rows were rejected: python -m sdg_prefect rejects {report.run_id} --storage {report.storage}"
         )
-    lines += [f"rows: {report.output}"] if report.output else []
+    if report.rows_quarantined:
+        lines.append(f"rows that were kept apart: {report.storage}/runs/{report.run_id}/quarantine.parquet")
+    lines += [f"rows: {report.output}"] if report.output and report.rows_out else []
     lines += [f"      {_version(report.version)}"] if report.version and report.blocks else []
+    lines += [f"page: {report.storage}/runs/{report.run_id}/report.html"] if report.blocks else []
     lines += [f"run:  {report.ui_url}"] if report.ui_url else []
     return lines

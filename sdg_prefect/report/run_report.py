@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sdg_prefect.counts import Counts
+from sdg_prefect.frequencies import Frequencies, Histogram, Seen
 
 
 @dataclass(slots=True)
@@ -19,18 +20,22 @@ class BlockTally:
     """Time that its shards took, added up."""
     shards: int = 0
     shards_replayed: int = 0
+    seen: Frequencies = field(default_factory=Frequencies)
+    """What was seen of the completions behind its rows, whichever run bought them."""
 
-    def add(self, counts: Counts, seconds: float, *, replayed: bool) -> None:
+    def add(self, counts: Counts, seconds: float, *, replayed: bool, seen: Seen | None = None) -> None:
         """Add a shard.
 
         Args:
             counts: Its counts.
             seconds: The time that it took.
             replayed: True if it was there from an earlier run.
+            seen: What was seen of its completions.
         """
         counts = counts.as_replayed() if replayed else counts
         self.counts += counts
         self.seconds += 0.0 if replayed else seconds
+        self.seen.add(seen or {})
         self.shards += 1
         self.shards_replayed += replayed
 
@@ -40,7 +45,8 @@ class RunReport:
     """What a run did."""
 
     status: str
-    """``completed``, ``completed_with_rejects``, ``nothing_new``, ``failed``, ``interrupted`` or ``stopped_by_budget``."""
+    """``completed``, ``completed_with_rejects``, ``nothing_new``, ``quarantined``, ``failed``, ``interrupted``, ``suspended``,
+    ``stopped_by_budget`` or ``stopped_by_review``."""
     run_id: str
     flow: str
     rows_in: int
@@ -57,9 +63,15 @@ class RunReport:
     """The budget, and what this and earlier runs spent of it, if there is one."""
     endpoints: Sequence[Mapping[str, Any]] = ()
     """For each endpoint that was called: the model, its address, the calls sent there, and those that it answered."""
+    reviews: Sequence[Mapping[str, Any]] = ()
+    """What people decided about rows: the block, how many rows, the decision, and where it came from."""
 
     version: Mapping[str, Any] | None = None
     """The newest version of an output that grows: its number, the rows and seeds of the output, and those that the run added."""
+    gates: Sequence[Mapping[str, Any]] = ()
+    """For each gate of the flow what was found; see ``Verdict``."""
+    rows_quarantined: int = 0
+    """Rows that break what the flow expects, and were kept apart."""
 
     @property
     def total(self) -> Counts:
@@ -84,6 +96,7 @@ class RunReport:
             "rows_filtered": total.filtered,
             "rows_deduplicated": total.deduplicated,
             "rows_rejected": total.rejected,
+            "rows_quarantined": self.rows_quarantined,
             "llm_calls": total.llm_calls,
             "llm_replayed": total.replayed,
             "tokens_in": total.tokens_in,
@@ -101,8 +114,10 @@ class RunReport:
             "ui_url": self.ui_url or None,
             "budget": self.budget,
             "endpoints": list(self.endpoints),
+            "reviews": list(self.reviews),
             "version": self.version,
             "warnings": list(self.warnings),
+            "gates": list(self.gates),
             "blocks": [block_json(tally) for tally in self.blocks],
         }
 
@@ -132,4 +147,18 @@ def block_json(tally: BlockTally) -> Mapping[str, Any]:
         "shards": tally.shards,
         "shards_replayed": tally.shards_replayed,
         "seconds": round(tally.seconds, 3),
+        **_seen_json(tally.seen),
+    }
+
+
+def _seen_json(seen: Seen) -> Mapping[str, Any]:
+    """Return what a report says in a few numbers of the completions behind a block's rows; nothing where there are none."""
+    if "completions" not in seen:
+        return {}
+    seconds = Histogram(seen.get("seconds", {}))
+    shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+    return {
+        "served_models": dict(seen["completions"]),
+        "finish_reasons": dict(seen.get("finish_reason", {})),
+        "latency_seconds": {name: round(seconds.quantile(share) or 0.0, 4) for name, share in shares.items()},
     }

@@ -105,6 +105,7 @@ class FileReader:
             budget=values.budget,
             parameters=self.parameters.declared,
             values=self.parameters.values,
+            expect=values.expect,
             description=values.description,
             lines=values.lines,
             about=values.about,

@@ -14,6 +14,7 @@ from sdg_prefect.errors import Problem
 from sdg_prefect.frozen import Frozen
 from sdg_prefect.models.budget import Budget
 from sdg_prefect.models.endpoint import Endpoint
+from sdg_prefect.report.expectations import NOTHING, Expectations
 
 if TYPE_CHECKING:
     from sdg_prefect.spec.parameter import Parameter
@@ -105,6 +106,8 @@ class Item:
     drop_duplicates: tuple[str, ...] = ()
     scope: Literal["all", "shard"] = "all"
     """``shard`` gives a global block, and drop_duplicates, upstream's meaning: within a shard only."""
+    expect: Expectations = NOTHING
+    """What is expected of the rows after it."""
     lines: Mapping[str, int] = field(default_factory=dict)
     """Lines of the item's keys, and of the texts in its configuration."""
 
@@ -164,13 +167,15 @@ class FlowSpec:
     """Share of rejected rows up to which a run counts as completed."""
     budget: Budget | None = None
     """What its calls may cost."""
+    expect: Expectations = NOTHING
+    """What is expected of the rows of the output."""
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     """What it leaves open."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """The values of the parameters."""
     description: str = ""
     lines: Mapping[str, int] = field(default_factory=dict)
-    """Lines of ``inputs`` and ``output_columns``."""
+    """Lines of ``inputs`` and ``output_columns``, and of the gates of ``expect``."""
     about: About = field(default_factory=About)
     warnings: tuple[Problem, ...] = ()
 

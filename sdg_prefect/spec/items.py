@@ -15,13 +15,14 @@ from sdg_prefect.blocks.structure import IterBlock, StructureBlock
 from sdg_prefect.errors import Problem, did_you_mean
 from sdg_prefect.spec.flow import Item, PipelineSpec, Place
 from sdg_prefect.spec.positions import Path
+from sdg_prefect.spec.roots import read_expectations
 from sdg_prefect.spec.structures import read_structure
 from sdg_prefect.spec.wording import Finding, explain, is_secret, shown_value
 
 if TYPE_CHECKING:
     from sdg_prefect.spec.file_reader import FileReader
 
-ITEM_KEYS = ("block_type", "block_config", "gen_kwargs", "when", "drop_columns", "drop_duplicates", "scope")
+ITEM_KEYS = ("block_type", "block_config", "gen_kwargs", "when", "drop_columns", "drop_duplicates", "scope", "expect")
 _DEAD_ITEM_KEYS = ("num_samples", "runtime_overrides")
 _DEAD_CONFIG_KEYS = {
     "batch_kwargs": "it has no effect on this block",
@@ -81,6 +82,7 @@ def _finish(reader: FileReader, raw: Mapping[str, Any], path: Path, item: Item) 
         drop_columns=_names(reader, raw.get("drop_columns"), path, "drop_columns"),
         drop_duplicates=_names(reader, raw.get("drop_duplicates"), path, "drop_duplicates"),
         scope="shard" if scope == "shard" else "all",
+        expect=read_expectations(reader, raw.get("expect"), (*path, "expect")),
         lines={**_lines(reader, raw.get("block_config"), (*path, "block_config")), **_key_lines(reader, raw, path)},
     )
 

@@ -13,6 +13,7 @@ from sdg_prefect.errors import Problem, did_you_mean
 from sdg_prefect.frozen import Frozen
 from sdg_prefect.models.budget import Budget
 from sdg_prefect.models.endpoint import Endpoint
+from sdg_prefect.report.expectations import Expectations
 from sdg_prefect.spec.flow import About, Inputs
 from sdg_prefect.spec.positions import Document, Path
 from sdg_prefect.spec.wording import explain, is_secret, shown_value
@@ -31,6 +32,7 @@ ROOT_KEYS = (
     "output_columns",
     "max_reject_rate",
     "budget",
+    "expect",
     "parameters",
 )
 Kind = TypeVar("Kind", bound=Frozen)
@@ -52,8 +54,9 @@ class RootValues:
     max_reject_rate: float
     budget: Budget | None
     about: About
+    expect: Expectations
     lines: Mapping[str, int]
-    """Lines of ``inputs`` and ``output_columns``, as a user calls them."""
+    """Lines of ``inputs`` and ``output_columns``, as a user calls them, and of the gates of ``expect``."""
 
 
 def read_root_values(reader: FileReader, data: Mapping[str, Any], default_name: str) -> RootValues:
@@ -84,7 +87,9 @@ def read_root_values(reader: FileReader, data: Mapping[str, Any], default_name: 
         max_reject_rate=float(rate),
         budget=_budget(reader, data),
         about=_about(reader, metadata),
+        expect=read_expectations(reader, data.get("expect"), ("expect",)),
         lines={
+            **{f"expect.{kind}": reader.document.line("expect", kind) for kind in Expectations.model_fields},
             "inputs": reader.document.line("inputs" if "inputs" in data else "metadata"),
             "output_columns": reader.document.line(*(("output_columns",) if own is not None else ("metadata", "output_columns"))),
         },
@@ -130,10 +135,15 @@ def _budget(reader: FileReader, data: Mapping[str, Any]) -> Budget | None:
     return _validated(reader, Budget, data["budget"], ("budget",))
 
 
+def read_expectations(reader: FileReader, value: Any, path: Path) -> Expectations:
+    """Read what is expected of rows, at the root or at a block."""
+    return (None if value is None else _validated(reader, Expectations, value, path)) or Expectations()
+
+
 def _validated(reader: FileReader, kind: type[Kind], value: Any, path: Path) -> Kind | None:
     value = {} if value is None else value
     try:
-        return kind.model_validate(value)
+        return kind.model_validate(value, context=reader.files)
     except ValidationError as error:
         reader.problems.extend(_problems(reader.document, error, kind, value, path, f"'{path[-1]}'"))
         return None

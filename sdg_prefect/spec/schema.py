@@ -9,6 +9,7 @@ from sdg_prefect.blocks.conditions import CONDITION_SCHEMA
 from sdg_prefect.frozen import documented_schema
 from sdg_prefect.models.budget import Budget
 from sdg_prefect.models.endpoint import Endpoint
+from sdg_prefect.report.expectations import Expectations
 from sdg_prefect.spec.flow import Inputs
 from sdg_prefect.spec.parameter import Parameter
 
@@ -31,6 +32,7 @@ def flow_schema() -> dict[str, Any]:
     items = [_item(cls, definitions) for cls in classes]
     definitions["blocks"] = {"type": "array", "minItems": 1, "items": {"oneOf": [*items, _INCLUDE]}}
     definitions["endpoint"] = _lifted(documented_schema(Endpoint), definitions)
+    definitions["expect"] = _lifted(documented_schema(Expectations), definitions)
     models = {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/endpoint"}]}}
     root = {
         "name": {"type": "string", "description": "Name of the flow; Prefect shows it."},
@@ -41,6 +43,7 @@ def flow_schema() -> dict[str, Any]:
         "output_columns": {**_NAMES, "description": "Columns of the output, in order."},
         "max_reject_rate": {"type": "number", "minimum": 0, "maximum": 1},
         "budget": _lifted(documented_schema(Budget), definitions),
+        "expect": {"$ref": "#/$defs/expect"},
         "parameters": {"type": "object", "additionalProperties": _lifted(_parameter_schema(), definitions)},
     }
     blocks = {"$ref": "#/$defs/blocks"}
@@ -93,6 +96,7 @@ def _item(cls: type[Block], definitions: dict[str, Any]) -> dict[str, Any]:
         "drop_columns": {**_NAMES, "description": "Columns to drop after the block."},
         "drop_duplicates": {"anyOf": [_NAMES, {"type": "string"}, {"const": False}]},
         "scope": {"enum": ["all", "shard"]},
+        "expect": {"$ref": "#/$defs/expect"},
     }
     if "gen_kwargs" in cls.model_fields:
         properties["gen_kwargs"] = {"type": "object", "description": "Sampling parameters."}

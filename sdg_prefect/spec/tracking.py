@@ -50,7 +50,10 @@ def track_columns(flow: FlowSpec, seeds: Sequence[str] | None) -> Tracking:
     place = Place(flow.file, flow.lines.get("output_columns", 0))
     for name in flow.output_columns or ():
         tracker.require(name, f"output_columns names '{name}'", place)
-    tracker.tracking.output = _selected(flow, tracker.columns, first)
+    tracker.columns = tracker.tracking.output = _selected(flow, tracker.columns, first)
+    for kind, gate in flow.expect.gates():
+        for name in gate.reads():
+            tracker.require(name, f"'expect' looks at the column '{name}'", Place(flow.file, flow.lines.get(f"expect.{kind}", 0)))
     return tracker.tracking
 
 
@@ -187,5 +190,9 @@ class _Tracker:
                 self.report(f"{what}, which drop_columns has just dropped.", place)
             else:
                 self.require(name, what, place)
+        for _, gate in item.expect.gates():
+            for name in gate.reads():
+                place = Place(item.place.file, item.line("expect:"))
+                self.require(name, f"block '{item.name}': 'expect' looks at the column '{name}'", place)
         if not self.columns.names and not self.columns.open and before.names:
             self.report(f"block '{item.name}' leaves no column at all.", Place(item.place.file, item.line("drop_columns:")))

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from sdg_prefect.counts import Counts
 from sdg_prefect.errors import StoreError
+from sdg_prefect.frequencies import Seen
 from sdg_prefect.frozen import Frozen, canonical
 from sdg_prefect.store.integrity import Damage, Damaged, FileMark, checksum, find_damage, set_aside, set_file_aside, wrong_with
 from sdg_prefect.store.root import Root
@@ -72,6 +73,8 @@ class Checkpoint(Frozen):
     """The run that made it: a replayed checkpoint carries another one."""
     seconds: float = 0.0
     """Time that the block took on this shard."""
+    seen: Seen = Field(default_factory=dict)
+    """What was seen of the completions behind its rows."""
 
     @property
     def folder(self) -> str:
@@ -103,6 +106,7 @@ def write_checkpoint(
     run_id: str,
     seconds: float,
     lanes: Sequence[int] = (),
+    seen: Seen | None = None,
 ) -> Checkpoint:
     """Write the rows and rejects of a finished block; the record that says so is Prefect's to write, afterwards."""
     lines = b"".join(canonical(reject.model_dump()) + b"\n" for reject in rejects)
@@ -115,6 +119,7 @@ def write_checkpoint(
         transient_rejects=sum(reject.transient for reject in rejects),
         run_id=run_id,
         seconds=seconds,
+        seen=seen or {},
     )
 
 

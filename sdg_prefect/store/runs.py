@@ -6,14 +6,19 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.store.checkpoints import Reject
 from sdg_prefect.store.listing import read_files
 from sdg_prefect.store.root import Root
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 REJECTS_FILE = "rejects.parquet"
-_REPORT = "report.json"
+REPORT_FILE = "report.json"
+QUARANTINE_FILE = "quarantine.parquet"
+_PAGE = "report.html"
 USES_FILE = "uses.json"
 """What a run works with: ``{flow, file, input, steps: [{name, type, key, ledger_key, parts}]}``; when it has ended also
 ``checkpoints``, the folders of those that it made or found."""
@@ -27,12 +32,18 @@ def write_plan(root: Root, run_id: str, plan: str) -> None:
 def write_report(root: Root, run_id: str, report: Mapping[str, Any]) -> None:
     """Write the report of a run."""
     content = json.dumps(report, ensure_ascii=False, indent=1)
-    root.write(f"{content}\n".encode(), "runs", run_id, _REPORT)
+    root.write(f"{content}\n".encode(), "runs", run_id, REPORT_FILE)
+
+
+def write_page(root: Root, run_id: str, page: str, name: str = _PAGE) -> str:
+    """Write the report of a run as a page, and say where it is."""
+    root.write(page.encode(), "runs", run_id, name, is_durable=False)
+    return root.url("runs", run_id, name)
 
 
 def has_report(root: Root, run_id: str) -> bool:
     """True if a run has written its report."""
-    return root.exists("runs", run_id, _REPORT)
+    return root.exists("runs", run_id, REPORT_FILE)
 
 
 def write_uses(root: Root, run_id: str, uses: Mapping[str, Any]) -> None:
@@ -42,7 +53,7 @@ def write_uses(root: Root, run_id: str, uses: Mapping[str, Any]) -> None:
 
 def read_uses(root: Root, run_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Read what runs work with, by their ids; those that ended before their first block are left out."""
-    return _read_objects(root, run_ids, USES_FILE)
+    return read_objects(root, run_ids, USES_FILE)
 
 
 def write_rejects(root: Root, run_id: str, rejects: Sequence[Reject]) -> None:
@@ -54,6 +65,15 @@ def write_rejects(root: Root, run_id: str, rejects: Sequence[Reject]) -> None:
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
     root.write(buffer.getvalue(), "runs", run_id, REJECTS_FILE)
+
+
+def write_quarantine(root: Root, run_id: str, rows: pa.Table) -> None:
+    """Write the rows of a run that break what its flow expects, with their ids, as Parquet."""
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(rows, buffer)
+    root.write(buffer.getvalue(), "runs", run_id, QUARANTINE_FILE)
 
 
 def run_ids(root: Root) -> list[str]:
@@ -68,10 +88,10 @@ def run_ids(root: Root) -> list[str]:
 
 def read_reports(root: Root, run_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Read the reports of runs, by their ids; those that have none, for they are still on or were killed, are left out."""
-    return _read_objects(root, run_ids, _REPORT)
+    return read_objects(root, run_ids, REPORT_FILE)
 
 
-def _read_objects(root: Root, run_ids: Iterable[str], name: str) -> dict[str, dict[str, Any]]:
+def read_objects(root: Root, run_ids: Iterable[str], name: str) -> dict[str, dict[str, Any]]:
     """Read a file of many runs at once; what is not there or not whole is left out."""
     paths = {f"runs/{run_id}/{name}": run_id for run_id in run_ids}
     found: dict[str, dict[str, Any]] = {}

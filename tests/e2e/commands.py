@@ -80,6 +80,11 @@ class Started:
         self._said = tempfile.TemporaryDirectory(prefix="sdg-said-")
         self._process = begin(Path(self._said.name))
 
+    @property
+    def pid(self) -> int:
+        """Its process, which may have others in its group."""
+        return self._process.pid
+
     def poll(self) -> int | None:
         """Return the exit code; None as long as it runs."""
         return self._process.poll()

@@ -1,5 +1,8 @@
 """Kill runs outright at random moments, again and again, and count what that costs.
 
+On S3 every attempt has a machine of its own, as far as its disk goes: the flow and its seeds are there, and nothing of an attempt
+before it. When a run is killed, whatever it had on its disk is gone.
+
 ``python -m tests.e2e.killing --kills 50 --storage s3 --seed 7`` does so at length and prints a table.
 """
 
@@ -7,9 +10,11 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,11 +131,7 @@ class Place:
     @classmethod
     def make(cls, folder: Path, model: SimulatedModel, s3: FaultyS3 | None = None) -> Place:
         """Write the project, and run it once without disturbance."""
-        project = Project(folder)
-        project.write("flow.yaml", FLOW)
-        project.write("ask.yaml", ASK)
-        project.write("reply.yaml", REPLY)
-        project.seeds(seeds())
+        project = furnished(folder)
         place = cls(project, model, s3, s3.new_bucket() if s3 else "", environment=s3.environment if s3 else {})
         place._rehearse()
         return place
@@ -144,6 +145,23 @@ class Place:
         self.expected = output.read_bytes()
         self.needed = self.answered() - before
         assert len(self.expected.splitlines()) == len(rows) > SEEDS // 2
+
+    @contextmanager
+    def machine(self) -> Iterator[tuple[Project, Mapping[str, str]]]:
+        """Give a folder to run in, and the variables of a run there. On S3 it is a new machine's, whose disk is wiped at the end."""
+        if self.s3 is None:
+            yield self.project, self.environment
+            return
+        fresh = furnished(self.project.folder / "machine")
+        folders = {
+            name: str(fresh.folder / name.lower()) for name in ("HOME", "TMPDIR", "HF_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")
+        }
+        for folder in folders.values():
+            Path(folder).mkdir()
+        try:
+            yield fresh, {**self.environment, **folders}
+        finally:
+            shutil.rmtree(fresh.folder)
 
     @staticmethod
     def words(storage: str, output: str) -> list[str]:
@@ -182,6 +200,16 @@ class Place:
             wait_for(lambda: not s3.in_flight, "the end of all requests to S3")
 
 
+def furnished(folder: Path) -> Project:
+    """Return a folder with the flow and its seeds."""
+    project = Project(folder)
+    project.write("flow.yaml", FLOW)
+    project.write("ask.yaml", ASK)
+    project.write("reply.yaml", REPLY)
+    project.seeds(seeds())
+    return project
+
+
 def run_round(place: Place, name: str, chance: random.Random, phases: Iterator[str] | None = None, most: int = 100) -> Round:
     """Kill a run until it ends by itself.
 
@@ -199,17 +227,18 @@ def run_round(place: Place, name: str, chance: random.Random, phases: Iterator[s
     while True:
         phase = "none" if len(kills) == most else next(phases, "none") if phases else chance.choice(PHASES)
         before, kept = place.answered(), len(set(place.kept(store)))
-        run = place.project.start(place.model.url, *words, **place.environment)
-        if phase == "none" or not _wait(place, run.poll, phase, chance, before, kept):
-            break
-        at = time.monotonic()
-        run.send(signal.SIGKILL)
-        run.wait()
-        place.settle()
+        with place.machine() as (project, environment):
+            run = project.start(place.model.url, *words, **environment)
+            if phase == "none" or not _wait(place, run.poll, phase, chance, before, kept):
+                last = run.wait()
+                break
+            at = time.monotonic()
+            run.send(signal.SIGKILL)
+            run.wait()
+            place.settle()
         kills.append(_looked_at(place, store, phase, at, before, kept))
         if place.read(output) not in {None, place.expected}:
             differences.append(f"kill {len(kills)} left half an output")
-    last = run.wait()
     differences += _differences(place, store, output, last)
     return Round(tuple(kills), place.needed, place.answered() - start, last, tuple(differences))
 

@@ -190,6 +190,17 @@ def test_a_command_with_workers_of_its_own_ends_and_so_do_they(islands: Project,
     assert (islands.folder / "out.jsonl").read_bytes() == expected
 
 
+@pytest.mark.long
+def test_workers_of_a_run_that_is_killed_outright_end_too(islands: Project, model: SimulatedModel) -> None:
+    islands.seeds(16)
+    model.change(latency=0.5)
+    run = islands.start(model.url, "--runner", "dask=2", "--blocks", "shout_blocks.py", PYTHONHASHSEED="0")
+    run.wait_for(lambda: answered(model) >= 1, "the first reply")
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    islands.wait_for(run.is_gone, "the end of every process of the run", 30)
+
+
 def test_an_address_without_a_cluster_is_told_before_the_first_call(
     project: Project, model: SimulatedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,16 +203,92 @@ def test_pipelines_are_nested_as_they_are_written(project: Project, history: His
     }
 
 
-def test_the_plan_the_report_and_some_rows_are_artifacts(project: Project, model: SimulatedModel, history: History) -> None:
-    project.generate(project.documents(2), model.url)
-    report = project.report()
-    whole = history.run(report)
+def test_a_run_leaves_its_plan_its_report_rows_rejects_and_the_place_of_its_output(
+    project: Project, model: SimulatedModel, history: History
+) -> None:
+    model.change(malformed_share=0.5)
+    project.seeds(8)
+    ran = project.run(model.url, "--allow-rejects", "--shard-size", "4")
+    assert ran.code == 0, ran.stderr
+    whole = history.run(ran.report)
+    assert (whole["state_type"], whole["state_name"]) == ("COMPLETED", "Completed with rejects")
+    assert set(whole["tags"]) == {"sdg_prefect", "teacher"}
+    assert "rejected" in whole["state"]["message"]
     found = history.find("artifacts", artifacts={"flow_run_id": {"any_": [whole["id"]]}})
     by_key = {one["key"]: one for one in found}
-    assert set(by_key) == {"small-plan", "small-report", "small-rows"}
+    assert set(by_key) == {"small-plan", "small-report", "small-rows", "small-rejects", "small-output"}
     assert "ask" in by_key["small-plan"]["data"]
-    assert report["run_id"] in by_key["small-report"]["data"]
-    assert "Island 0" in by_key["small-rows"]["data"]
+    report = by_key["small-report"]["data"]
+    for told in (ran.report["run_id"], "| ask | 8 |", "█", "NothingParsed", "rejects.parquet", "out.jsonl"):
+        assert told in report
+    assert f"file://{project.folder}/out.jsonl" in by_key["small-output"]["data"]
+    assert "Island" in by_key["small-rows"]["data"]
+    rejected = json.loads(by_key["small-rejects"]["data"])
+    assert len(rejected) == ran.report["rows_rejected"]
+    assert {"block", "error", "message", "row", "reply", "row id"} == set(rejected[0])
+
+    def lines() -> list[dict[str, Any]]:
+        ids = [one["id"] for one in history.family(whole)]
+        logs = history.find("logs", logs={"flow_run_id": {"any_": ids}})
+        return [log for log in logs if "rows rejected: NothingParsed" in log["message"]]
+
+    project.wait_for(lambda: bool(lines()), "a line about rejected rows", 20)
+    assert lines()[0]["task_run_id"] in {task["id"] for task in history.all_tasks(ran.report)}
+
+
+def test_a_run_that_finds_everything_has_nothing_to_do(project: Project, model: SimulatedModel, history: History) -> None:
+    for expected in ("Completed", "Nothing to do"):
+        project.generate(project.documents(2), model.url)
+        assert states([history.run(project.report())]) == {("COMPLETED", expected)}
+
+
+class Talkative(BaseHTTPRequestHandler):
+    """An endpoint that says in its failures which key it got."""
+
+    def do_GET(self) -> None:
+        self._say(200, {"object": "list", "data": [{"id": "teacher", "object": "model"}]})
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._say(400, {"error": {"message": f"I do not like {self.headers['Authorization']} at all", "code": 400}})
+
+    def _say(self, status: int, content: dict[str, Any]) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+def test_a_key_that_an_endpoint_repeats_is_nowhere_on_the_server(project: Project, history: History) -> None:
+    project.seeds(2)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Talkative) as endpoint:
+        serving = threading.Thread(target=endpoint.serve_forever)
+        serving.start()
+        try:
+            ran = project.run(f"http://127.0.0.1:{endpoint.server_port}/v1", OPENAI_API_KEY="sk-planted-secret")
+        finally:
+            endpoint.shutdown()
+            serving.join()
+    assert (ran.code, ran.report["rows_rejected"]) == (1, 2), ran.stderr
+    whole = history.run(ran.report)
+    family = history.family(whole)
+    ids = [one["id"] for one in family]
+    shown = {
+        "flow runs": family,
+        "task runs": history.all_tasks(ran.report),
+        "artifacts": history.find("artifacts", artifacts={"flow_run_id": {"any_": ids}}),
+        "logs": history.find("logs", logs={"flow_run_id": {"any_": ids}}),
+    }
+    assert "I do not like" in json.dumps(shown["artifacts"])
+    for kind, content in shown.items():
+        assert "sk-planted-secret" not in json.dumps(content), kind
+    for path in project.store.rglob("*"):
+        assert not path.is_file() or b"sk-planted-secret" not in path.read_bytes(), path
 
 
 def test_logs_tell_of_transitions_and_neither_of_rows_nor_of_the_key(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Executor
+from contextvars import copy_context
 from functools import partial
 
 from sdg_prefect.engine.asking import Asking, from_thread
@@ -23,4 +24,6 @@ class InThreads:
         """Work in a thread; if nobody waits any more, it ends by itself with its next call."""
         loop = asyncio.get_running_loop()
         asking.begin()
-        return await loop.run_in_executor(self._threads, partial(work, assignment, from_thread(asking, loop)))
+        # With the context of the task run, to which the log belongs.
+        call = partial(copy_context().run, work, assignment, from_thread(asking, loop))
+        return await loop.run_in_executor(self._threads, call)

@@ -19,6 +19,7 @@ PARTS = {
     "batches": "requests that are with providers in batches",
     "damaged": "what was found damaged and set aside",
     "claims": "which run works on what",
+    "reviews": "what people were asked about rows, and decided",
     "tmp": "folders being written",
     "other": "files that are not the store's",
 }

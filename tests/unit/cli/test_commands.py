@@ -56,6 +56,8 @@ def test_blocks_are_listed_and_explained(told: Told) -> None:
     assert json.loads(out)["LLMBlock"].startswith("Ask a model")
     _, out, _ = told("blocks", "RenameColumns")
     assert "columns_map  (object; required)\n      Old name to new name." in out
+    _, out, _ = told("blocks", "TagParserBlock")
+    assert "input_cols  (string or array or object or null; required)" in out
 
 
 @pytest.mark.parametrize(

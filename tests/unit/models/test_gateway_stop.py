@@ -189,3 +189,54 @@ def test_closing_frees_everybody_who_waits() -> None:
         assert not kept
 
     in_time(run())
+
+
+def test_a_held_gateway_keeps_what_is_in_flight_and_sends_the_rest_when_it_is_released() -> None:
+    async def run() -> None:
+        model, kept = Model(), Kept()
+        gate = gateway(model)
+        asking = ask(gate, requests(5), kept)
+        await until(lambda: len(model.sent) == 2)
+        gate.hold()
+        model.let_go.set()
+        await until(lambda: not gate.in_flight)
+        late = ask(gate, [Request("teacher", "late", prompt="?")], kept)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert (gate.is_held, len(model.sent), len(kept)) == (True, 2, 2)
+        gate.release()
+        assert len(await asking) + len(await late) == len(model.sent) == 6
+        assert not gate.is_held
+
+    in_time(run())
+
+
+def test_a_stop_ends_the_wait_of_a_held_gateway() -> None:
+    async def run() -> None:
+        model, kept = Model(), Kept()
+        gate = gateway(model)
+        gate.hold()
+        asking = ask(gate, requests(3), kept)
+        released = asyncio.ensure_future(gate.released())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not asking.done()
+        gate.stop()
+        await stopped_answers(asking)
+        await stopped_answers(released)
+        assert model.sent == []
+
+    in_time(run())
+
+
+def test_what_the_ledger_knows_is_answered_while_the_gateway_is_held() -> None:
+    async def run() -> None:
+        model, kept = Model(), Kept()
+        gate = gateway(model)
+        model.let_go.set()
+        await ask(gate, requests(2), kept)
+        gate.hold()
+        assert len(await ask(gate, requests(2), kept)) == 2
+        assert len(model.sent) == 2
+
+    in_time(run())

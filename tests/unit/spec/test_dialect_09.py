@@ -136,6 +136,22 @@ def test_a_secret_stays_the_name_of_its_variable(tmp_path: Path, monkeypatch: py
         read(tmp_path, keyed.replace("${MY_KEY}", "sk-secret"))
 
 
+def test_headers_and_keys_of_agents_keep_their_variables_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-secret")
+    flow = read(
+        tmp_path,
+        "- block_type: AgentBlock\n"
+        "  block_config: {block_name: a, agent_framework: langflow, agent_url: 'http://${HOST:-h}/run', input_cols: q,"
+        " agent_api_key: '${MY_KEY}'}\n"
+        "- block_type: MCPAgentBlock\n"
+        "  block_config: {block_name: b, model: m, mcp_server_url: 'http://t/mcp', input_cols: q, output_cols: x,"
+        " mcp_headers: {Authorization: 'Bearer ${MY_KEY}'}}\n",
+    )
+    assert flow.models["langflow@http://h/run"].api_key_env == "MY_KEY"
+    assert flow.models["mcp@http://t/mcp"].params == {"headers": {"Authorization": "Bearer ${MY_KEY}"}}
+    assert "sk-secret" not in repr(flow)
+
+
 def test_a_secret_as_an_unknown_field_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FlowError, match="a key must not stand in a file"):
         read(tmp_path, FLOW.replace("save_x: 1", "api_key: sk-1"))

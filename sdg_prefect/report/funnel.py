@@ -1,0 +1,108 @@
+"""What becomes of the rows from block to block, drawn with the letters of Markdown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+from sdg_prefect.counts import Counts
+from sdg_prefect.report.counting import Standing
+
+_WIDTH = 20
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+_GONE = {"filtered": "filtered", "deduplicated": "duplicates", "rejected": "rejected"}
+
+
+def bar(share: float) -> str:
+    """Draw a part of a whole, from 0 to 1."""
+    full, rest = divmod(round(min(1.0, max(0.0, share)) * _WIDTH * 8), 8)
+    return ("█" * full + (_EIGHTHS[rest] if rest else "")).ljust(_WIDTH, "░")
+
+
+def funnel(rows: int, blocks: Mapping[str, Counts]) -> list[str]:
+    """Return the lines of a table: how many rows came out of each block, also as a bar, and where the others went.
+
+    Args:
+        rows: Seeds of the run.
+        blocks: The counts of each block by its name, in the order of the flow.
+    """
+    widest = max(1, rows, *(counts.rows_out for counts in blocks.values()))
+    gone = {kind: word for kind, word in _GONE.items() if any(getattr(counts, kind) for counts in blocks.values())}
+    lines = [_line(("block", "rows in", "rows out", "", *gone.values())), "|---|--:|--:|:--|" + "--:|" * len(gone)]
+    for name, counts in blocks.items():
+        drawn = f"`{bar(counts.rows_out / widest)}`"
+        numbers = (_number(getattr(counts, kind)) for kind in gone)
+        lines.append(_line((name, _number(counts.rows_in), _number(counts.rows_out), drawn, *numbers)))
+    return lines
+
+
+def bars(rows: int, blocks: Mapping[str, int]) -> list[str]:
+    """Return the lines of a table: how many rows came out of each block, as a bar.
+
+    Args:
+        rows: Seeds of the run.
+        blocks: The rows that came out of each block, by its name.
+    """
+    widest = max(1, rows, *blocks.values())
+    lines = [_line((name, _number(count), f"`{bar(count / widest)}`")) for name, count in blocks.items()]
+    return [_line(("block", "rows out", "")), "|---|--:|:--|", *lines]
+
+
+def reasons(rejected: Mapping[tuple[str, str], int], most: int) -> list[str]:
+    """Return the lines of a table: how many rows each block rejected for which class of error.
+
+    Args:
+        rejected: The number of rows by block and class of error.
+        most: Lines at most; the rest is added up in one more.
+    """
+    if not rejected:
+        return []
+    ordered = sorted(rejected.items(), key=lambda one: (-one[1], one[0]))
+    lines = [_line(("block", "why rejected", "rows")), "|---|---|--:|"]
+    lines += [_line((block, error, _number(count))) for (block, error), count in ordered[:most]]
+    if rest := sum(count for _, count in ordered[most:]):
+        lines.append(_line(("others", "", _number(rest))))
+    return lines
+
+
+def live_markdown(standing: Standing, rate: float, notice: str = "") -> str:
+    """Write how far a run is.
+
+    Args:
+        standing: How far that is.
+        rate: Calls a second, lately.
+        notice: What else there is to know, such as that the run is paused.
+    """
+    left = standing.seconds_left
+    facts = [f"{standing.share:.0%} done", f"{span(standing.seconds)} so far"]
+    facts += [f"about {span(left)} left"] if left is not None and not notice else []
+    lines = [f"## {' · '.join(facts)}", "", *([f"**{notice}**", ""] if notice else []), f"`{bar(standing.share)}`", ""]
+    lines += [f"{standing.rows:,} seeds.", "", *funnel(standing.rows, {one.name: one.counts for one in standing.blocks}), ""]
+    if standing.calls:
+        calls = _of(f"{standing.calls:,}", standing.calls, standing.calls_in_all, ",")
+        lines += [f"{calls} calls, {rate:.1f} a second, {standing.tokens:,} tokens{_money(standing)}.", ""]
+    return "\n".join([*lines, f"As of {time.strftime('%H:%M:%S', time.gmtime())} UTC."])
+
+
+def _money(standing: Standing) -> str:
+    return f", {_of(f'${standing.usd:,.4f}', standing.usd, standing.usd_in_all, ',.4f', '$')}" if standing.usd else ""
+
+
+def _of(text: str, now: float, in_all: float | None, form: str, sign: str = "") -> str:
+    return f"{text} of about {sign}{in_all:{form}}" if in_all is not None and in_all > now else text
+
+
+def span(seconds: float) -> str:
+    """Write a span of time for people: ``40 s``, ``3 min``, ``2 h 5 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def _number(number: int) -> str:
+    return f"{number:,}" if number else "·"
