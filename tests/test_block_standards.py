@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 
 from sdg_prefect.blocks import Block, Columns, block_names, find_block
+from sdg_prefect.blocks.reference import FAMILIES
 from sdg_prefect.blocks.structure import StructureBlock
 from sdg_prefect.frozen import digest, documented_schema
 from sdg_prefect.models.completion import Choice, Completion, Failure
 from sdg_prefect.rows import with_ids
 from sdg_prefect.seed_ids import seed_ids
-from sdg_prefect.testing import BlockResult, check_block, run_block
+from sdg_prefect.testing import BlockResult, check_block, check_example, run_block
+from sdg_prefect.testing.examples import awkward_replies, awkward_rows
+from sdg_prefect.testing.running import with_row_ids
 from sdg_prefect.testing.script import Reply
 from sdg_prefect.testing.standards import copy_elsewhere
 
@@ -52,7 +55,7 @@ PATTERN = {"parser_name": "custom", "parsing_pattern": r"<(\w)>(.*?)</\w>", "par
 
 IN_OUT: Mapping[str, Any] = {"input_cols": "text", "output_cols": "made"}
 
-EXAMPLES: tuple[tuple[str, Mapping[str, Any]], ...] = (
+VARIANTS: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("AgentBlock", {**IN_OUT, "agent_framework": "langflow", "agent_url": "http://localhost/run"}),
     (
         "AgentBlock",
@@ -158,7 +161,7 @@ EXAMPLES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("SetToMajorityValue", {"col_name": "text"}),
 )
 STRUCTURES = ("BranchBlock", "IterBlock", "PipelineBlock", "RepeatBlock")
-RUNNING = [example for example in EXAMPLES if example[0] not in STRUCTURES]
+RUNNING = [example for example in VARIANTS if example[0] not in STRUCTURES]
 
 texts = st.one_of(st.none(), st.sampled_from(["", "a", "ab aab", " b\n", "é</think> 🦜"]), st.text(max_size=8))
 rows: st.SearchStrategy[list[dict[str, Any]]] = st.lists(
@@ -278,19 +281,39 @@ def built_in() -> list[str]:
     return [name for name, cls in found.items() if cls is not None and cls.__module__.startswith("sdg_prefect.")]
 
 
-def test_every_block_type_has_an_example_here() -> None:
-    assert sorted({name for name, _ in EXAMPLES}) == sorted(built_in())
-
-
 @pytest.mark.parametrize("name", built_in())
-def test_a_block_type_keeps_to_the_standards(name: str) -> None:
-    for config in (config for known, config in EXAMPLES if known == name):
-        example = example_of(name, config)
-        assert check_block(example.block, table_of(AWKWARD), example.replies, elsewhere=False) == []
+def test_a_block_type_keeps_to_the_standards_on_its_example(name: str) -> None:
+    cls = find_block(name)
+    assert cls is not None
+    assert cls.family in FAMILIES
+    assert check_example(cls, elsewhere=False) == []
+
+
+@pytest.mark.parametrize(("name", "config"), VARIANTS)
+def test_a_block_type_keeps_to_the_standards_with_other_fields(name: str, config: Mapping[str, Any]) -> None:
+    example = example_of(name, config)
+    assert check_block(example.block, table_of(AWKWARD), example.replies, elsewhere=False) == []
+
+
+@pytest.mark.parametrize("name", [name for name in built_in() if name != "JSONParserBlock"])
+def test_the_types_of_what_an_example_gives_do_not_depend_on_its_rows(name: str) -> None:
+    cls = find_block(name)
+    assert cls is not None
+    assert cls.example is not None
+    with cls.example.built(cls) as block:
+        if not isinstance(block, StructureBlock):
+            rows, replies = with_row_ids(awkward_rows(cls.example)), awkward_replies(cls.example)
+            assert run_block(block, rows.slice(0, 0), replies).table.schema == run_block(block, rows, replies).table.schema
 
 
 def test_blocks_survive_the_way_to_another_process_with_the_same_key() -> None:
-    blocks = [example_of(name, config).block for name, config in EXAMPLES]
+    blocks = [example_of(name, config).block for name, config in VARIANTS]
+    for name in built_in():
+        cls = find_block(name)
+        assert cls is not None
+        assert cls.example is not None
+        with cls.example.built(cls) as block:
+            blocks.append(block)
     assert copy_elsewhere(blocks) == [(block, block.key({})) for block in blocks]
 
 
@@ -330,20 +353,25 @@ def test_the_types_of_the_output_do_not_depend_on_the_values(name: str, config: 
     assert none.rows == []
 
 
-@pytest.mark.parametrize(("name", "config"), EXAMPLES)
+@pytest.mark.parametrize(("name", "config"), VARIANTS)
 def test_the_name_of_a_block_is_not_in_its_key_and_every_field_is(name: str, config: Mapping[str, Any]) -> None:
     block = example_of(name, config).block
     assert block.model_copy(update={"block_name": "another"}).key({}) == block.key({})
     assert block.key({}) == type(block).model_validate({"block_name": "again", **config}).key({})
-    keys = {example_of(known, other).block.key({}) for known, other in EXAMPLES}
-    assert len(keys) == len(EXAMPLES)
+    keys = {example_of(known, other).block.key({}) for known, other in VARIANTS}
+    assert len(keys) == len(VARIANTS)
 
 
 @pytest.mark.parametrize("name", [name for name in built_in() if name != "LLMChatBlock"])
 def test_a_block_type_refuses_a_field_that_it_does_not_have(name: str) -> None:
-    config = next(config for known, config in EXAMPLES if known == name)
-    with pytest.raises(ValueError, match="no_such_field"):
-        example_of(name, {**config, "no_such_field": 1})
+    cls = find_block(name)
+    assert cls is not None
+    assert cls.example is not None
+    with (
+        pytest.raises(ValueError, match="no_such_field"),
+        replace(cls.example, config={**cls.example.config, "no_such_field": 1}).built(cls),
+    ):
+        pass
 
 
 def test_blocks_that_are_made_of_blocks_are_left_to_the_plan() -> None:

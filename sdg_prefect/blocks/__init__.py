@@ -1,63 +1,13 @@
 """Blocks: what a step of a pipeline does. Importing this package registers the built-in ones; nothing heavy is loaded."""
 
-from sdg_prefect.blocks import (
-    agents,
-    chat,
-    columns,
-    conditional,
-    drawing,
-    duplicates,
-    extractors,
-    filters,
-    json_blocks,
-    llm,
-    llm_chat,
-    logprobs,
-    mcp_agent,
-    parsers,
-    populate,
-    prompt_builder,
-    python_code,
-    review,
-    reward,
-    structure,
-    tags,
-    uniform,
-    wired_columns,
-)
+from importlib import import_module
+from pkgutil import iter_modules
+
 from sdg_prefect.blocks.base import Block, Columns, Need
 from sdg_prefect.blocks.context import Context
 from sdg_prefect.blocks.registry import block, block_names, find_block
 
-__all__ = [
-    "Block",
-    "Columns",
-    "Context",
-    "Need",
-    "agents",
-    "block",
-    "block_names",
-    "chat",
-    "columns",
-    "conditional",
-    "drawing",
-    "duplicates",
-    "extractors",
-    "filters",
-    "find_block",
-    "json_blocks",
-    "llm",
-    "llm_chat",
-    "logprobs",
-    "mcp_agent",
-    "parsers",
-    "populate",
-    "prompt_builder",
-    "python_code",
-    "review",
-    "reward",
-    "structure",
-    "tags",
-    "uniform",
-    "wired_columns",
-]
+__all__ = ["Block", "Columns", "Context", "Need", "block", "block_names", "find_block"]
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.conversation import agent_response_type, as_messages, plain_tool_calls
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.llm import Expansion, reject_failure
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.secrets import SecretName, variable_of
@@ -33,6 +34,17 @@ class AgentBlock(WiredBlock):
     What it is asked is a text, a message, or a list of messages. Replies are kept like those of models, so an agent is not
     asked the same for the same row again. A row whose agent fails for good is rejected.
     """
+
+    family: ClassVar[str] = "Ask a model"
+    example: ClassVar[Example] = Example(
+        config={
+            "input_cols": "question",
+            "output_cols": "reply",
+            "agent_framework": "langflow",
+            "agent_url": "http://localhost:7860/api/v1/run/my-flow",
+        },
+        rows=[{"question": "Who dances?"}],
+    )
 
     agent_framework: Literal["langflow", "langgraph", "generic_http"]
     """How the agent is asked. ``generic_http`` is any server that takes and gives a JSON object."""
@@ -133,7 +145,11 @@ class AgentBlock(WiredBlock):
             if isinstance(answer, Failure):
                 reject_failure(context, place, answer)
             else:
-                expansion.add(place, [_reply(answer.choices[0].text if answer.choices else None)])
+                said = answer.choices[0].text if answer.choices else None
+                try:
+                    expansion.add(place, [_reply(said)])
+                except (ValueError, AttributeError) as error:
+                    context.reject(place, "BrokenReply", f"not the reply of an agent: {error}.", raw=said or "")
         return to_dataset(expansion.table(table, agent_response_type()))
 
 

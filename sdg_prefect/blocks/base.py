@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.frozen import Frozen, digest
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ class Block(Frozen):
     """True if one input row may give several output rows."""
     is_opaque: ClassVar[bool] = False
     """True if the block does not say what it reads and writes, so that columns cannot be tracked beyond it."""
+    family: ClassVar[str] = "Other blocks"
+    """The heading under which the reference describes the block."""
+    example: ClassVar[Example | None] = None
+    """A short example, which the reference shows and ``check_example`` runs."""
     ignores_unknown: ClassVar[bool] = False
     """True if fields that the block does not have are told and left out; otherwise they are a problem."""
     packages: ClassVar[Mapping[str, str]] = {}
@@ -113,6 +118,10 @@ class Block(Frozen):
     def model_ids(self) -> Iterable[str]:
         """Name the models that the block calls."""
         return ()
+
+    def needed_packages(self) -> Mapping[str, str]:
+        """Name the modules that the block needs when it runs, each with the extra that brings it."""
+        return self.packages
 
     def own_endpoints(self) -> Mapping[str, Endpoint]:
         """Return endpoints that the block's own fields name, by model id."""

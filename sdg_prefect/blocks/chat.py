@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from sdg_prefect.blocks.base import Block, Columns
 from sdg_prefect.blocks.chat_parameters import ChatParameters
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.llm import Expansion, reject_failure
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.sampling import KNOWN, GenKwargs, normal
@@ -27,16 +28,20 @@ if TYPE_CHECKING:
 class MessagesBlock(Block):
     """The way of chat messages from a column to a model and of its replies to a column; one row stays one row."""
 
-    def _send(self, rows: Dataset, context: Context, source: str, target: str, params: Mapping[str, Any]) -> Dataset:
+    family: ClassVar[str] = "Ask a model"
+
+    def _send(
+        self, rows: Dataset, context: Context, source: str, target: str, params: Mapping[str, Any], thoughts: str | None = None
+    ) -> Dataset:
         table = to_table(rows)
         requests, places = self._ask(table, source, params, context)
-        expansion = Expansion((target,))
+        expansion = Expansion((target, *([thoughts] if thoughts else [])))
         for place, answer in zip(places, context.complete(requests), strict=True):
             if isinstance(answer, Failure):
                 reject_failure(context, place, answer)
             else:
-                expansion.add(place, [self._value(answer)])
-        return to_dataset(expansion.table(table, self._kind()))
+                expansion.add(place, [self._value(answer), self._thoughts(answer)][: len(expansion.columns)])
+        return to_dataset(expansion.table(table, [self._kind()] * len(expansion.columns)))
 
     def _kind(self) -> pa.DataType:
         """Return the type of the column of replies."""
@@ -52,11 +57,14 @@ class MessagesBlock(Block):
             if reason := _why_not(messages):
                 context.reject(place, "BadMessages", f"column '{source}' {reason}.")
                 continue
-            sent = [{key: value for key, value in message.items() if value is not None} for message in messages]
+            sent = [{key: _without_nulls(value) for key, value in message.items() if value is not None} for message in messages]
             requests.append(Request(model_id, row_id, messages=sent, params=params))
             places.append(place)
         shared = shared_messages([request.messages or () for request in requests])
         return [replace(request, shared_prefix=shared) for request in requests], places
+
+    def _thoughts(self, answer: Completion) -> Any:
+        return answer.choices[0].reasoning if answer.choices else None
 
     def _value(self, answer: Completion) -> Any:
         return answer.choices[0].text or "" if answer.choices else ""
@@ -70,6 +78,13 @@ class NamedModelBlock(MessagesBlock):
 
     def model_ids(self) -> Iterable[str]:
         return (self.model_id,)
+
+
+def _without_nulls(value: Any) -> Any:
+    """Leave out of the parts of a content what other parts have: a column of them holds nulls there."""
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(part) for key, part in value.items() if part is not None}
+    return [_without_nulls(part) for part in value] if isinstance(value, list) else value
 
 
 def _why_not(messages: Any) -> str:
@@ -88,10 +103,19 @@ class LLMMessagesBlock(NamedModelBlock):
     With ``n`` given and a temperature of 0 the temperature becomes 0.7, since equal replies are of no use.
     """
 
+    example: ClassVar[Example] = Example(
+        config={"model_id": "teacher", "input_col": "messages", "output_col": "reply"},
+        rows=[{"messages": [{"role": "user", "content": "Who dances?"}]}],
+        replies={"Who dances?": "Bees."},
+        output=[{"messages": [{"role": "user", "content": "Who dances?"}], "reply": "Bees."}],
+    )
+
     input_col: str = Field(min_length=1)
     """Column of message lists: ``[{role, content}, ...]``."""
     output_col: str = Field(min_length=1)
     """Column that gets the reply."""
+    reasoning_col: str | None = None
+    """Column that gets what a reasoning model thought before its reply, where the server tells; a list beside a list."""
     model_prompt: str | None = None
     """Without effect: the server applies the template of its model."""
     gen_kwargs: GenKwargs = Field(default_factory=dict)
@@ -101,14 +125,14 @@ class LLMMessagesBlock(NamedModelBlock):
         return (self.input_col,)
 
     def writes(self) -> Iterable[str]:
-        return (self.output_col,)
+        return (self.output_col,) if self.reasoning_col is None else (self.output_col, self.reasoning_col)
 
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Send and keep."""
         params = {"temperature": 0, "max_tokens": 4096, **self.gen_kwargs}
         if params.get("n") and params["temperature"] <= 0:
             params["temperature"] = 0.7
-        return self._send(rows, context, self.input_col, self.output_col, params)
+        return self._send(rows, context, self.input_col, self.output_col, params, self.reasoning_col)
 
     @property
     def _gives_lists(self) -> bool:
@@ -119,6 +143,9 @@ class LLMMessagesBlock(NamedModelBlock):
 
         return pa.list_(pa.string()) if self._gives_lists else pa.string()
 
+    def _thoughts(self, answer: Completion) -> Any:
+        return [choice.reasoning for choice in answer.choices] if self._gives_lists else super()._thoughts(answer)
+
     def _value(self, answer: Completion) -> Any:
         return [choice.text or "" for choice in answer.choices] if self._gives_lists else super()._value(answer)
 
@@ -128,6 +155,13 @@ class OpenAIChat(NamedModelBlock, ChatParameters):
 
     Parameters stand beside the columns; those in ``gen_kwargs`` win.
     """
+
+    example: ClassVar[Example] = Example(
+        config={"model_id": "teacher", "input_cols": "messages", "output_cols": "reply", "max_tokens": 100},
+        rows=[{"messages": [{"role": "user", "content": "Who dances?"}]}],
+        replies={"Who dances?": "Bees."},
+        output=[{"messages": [{"role": "user", "content": "Who dances?"}], "reply": "Bees."}],
+    )
 
     input_cols: tuple[str, ...] | str = Field(min_length=1)
     """The one column of message lists."""

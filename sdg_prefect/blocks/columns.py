@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.base import Block, Columns
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.rows import set_column, to_dataset, to_table
 
@@ -25,6 +26,13 @@ class RenameColumns(Block):
 
     A column whose name is taken by a renamed one is lost; ``check`` warns of it.
     """
+
+    family: ClassVar[str] = "Columns"
+    example: ClassVar[Example] = Example(
+        config={"columns_map": {"text": "document"}},
+        rows=[{"text": "Bees dance."}],
+        output=[{"document": "Bees dance."}],
+    )
 
     columns_map: Mapping[str, str] = Field(min_length=1)
     """Old name to new name."""
@@ -66,6 +74,13 @@ def check_new_names(columns_map: Mapping[str, str]) -> None:
 class DuplicateColumns(Block):
     """Copy columns under new names, in the order given; a copy can be copied."""
 
+    family: ClassVar[str] = "Columns"
+    example: ClassVar[Example] = Example(
+        config={"columns_map": {"text": "original"}},
+        rows=[{"text": "Bees dance."}],
+        output=[{"text": "Bees dance.", "original": "Bees dance."}],
+    )
+
     columns_map: Mapping[str, str] = Field(min_length=1)
     """Existing name to the name of the copy."""
 
@@ -95,6 +110,13 @@ class DuplicateColumns(Block):
 @block("CombineColumnsBlock")
 class CombineColumnsBlock(Block):
     """Join the values of several columns into one text. A null is written ``None``."""
+
+    family: ClassVar[str] = "Columns"
+    example: ClassVar[Example] = Example(
+        config={"columns": ["title", "text"], "output_col": "document", "separator": ": "},
+        rows=[{"title": "Bees", "text": "They dance."}],
+        output=[{"title": "Bees", "text": "They dance.", "document": "Bees: They dance."}],
+    )
 
     columns: tuple[str, ...] = Field(min_length=1)
     """Columns to join, in order."""
@@ -133,6 +155,13 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 @block("SelectorBlock")
 class SelectorBlock(Block):
     """Copy the value of the column that belongs to the row's choice. A row with another choice is rejected."""
+
+    family: ClassVar[str] = "Columns"
+    example: ClassVar[Example] = Example(
+        config={"choice_map": {"A": "first", "B": "second"}, "choice_col": "better", "output_col": "answer"},
+        rows=[{"first": "Yes.", "second": "Yes, in spring.", "better": "B"}],
+        output=[{"first": "Yes.", "second": "Yes, in spring.", "better": "B", "answer": "Yes, in spring."}],
+    )
 
     choice_map: Mapping[str | bool | int | float, str] = Field(min_length=1)
     """Choice to the column whose value is taken. Quote YES and NO, which are true and false in YAML."""
@@ -195,6 +224,15 @@ class FlattenColumnsBlock(Block):
     """
 
     makes_rows: ClassVar[bool] = True
+    family: ClassVar[str] = "Columns"
+    example: ClassVar[Example] = Example(
+        config={"var_cols": ["summary", "facts"], "value_name": "text", "var_name": "kind"},
+        rows=[{"id": 1, "summary": "Bees dance.", "facts": "Bees have six legs."}],
+        output=[
+            {"id": 1, "kind": "summary", "text": "Bees dance."},
+            {"id": 1, "kind": "facts", "text": "Bees have six legs."},
+        ],
+    )
 
     var_cols: tuple[str, ...] = Field(min_length=1)
     """Columns that become rows."""
@@ -255,6 +293,12 @@ class SetToMajorityValue(Block):
     """Set a column to its most frequent value in every row; the smallest of equally frequent ones. Nulls and NaN don't count."""
 
     scope: ClassVar[Literal["all"]] = "all"
+    family: ClassVar[str] = "Columns"
+    example: ClassVar[Example] = Example(
+        config={"col_name": "label"},
+        rows=[{"label": "news"}, {"label": "novel"}, {"label": "news"}],
+        output=[{"label": "news"}, {"label": "news"}, {"label": "news"}],
+    )
 
     col_name: str = Field(min_length=1)
     """The column."""

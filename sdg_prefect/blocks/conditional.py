@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from jinja2 import TemplateError
 from pydantic import Field
 
 from sdg_prefect.blocks.base import Need
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.llm import DEFAULTS, PromptBlock
 from sdg_prefect.blocks.prompts import Prompt, PromptFile
 from sdg_prefect.blocks.registry import block
@@ -25,6 +26,22 @@ class ConditionalLLMBlock(PromptBlock):
     The prompt is sent as raw text over the completion protocol, without a chat template. Tags come from the first prompt file.
     A row whose value has no prompt is rejected, unless there is a prompt for ``All``.
     """
+
+    example: ClassVar[Example] = Example(
+        config={
+            "config_paths": {"poem": "poem.yaml", "All": "other.yaml"},
+            "selector_column_name": "form",
+            "model_id": "teacher",
+            "output_cols": ["text"],
+        },
+        files={
+            "poem.yaml": 'generation: Write a poem about {{ topic }}.\nstart_tags: [""]\nend_tags: [""]\n',
+            "other.yaml": "generation: Write a {{ form }} about {{ topic }}.\n",
+        },
+        rows=[{"form": "poem", "topic": "bees"}],
+        replies={"poem about bees": "They hum, they come."},
+        output=[{"form": "poem", "topic": "bees", "text": "They hum, they come."}],
+    )
 
     config_paths: Mapping[str | bool | int | float, PromptFile] = Field(min_length=1)
     """Prompt file by value; ``All`` stands for every other value."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.wired import Names, OneName, WiredBlock
 from sdg_prefect.rows import ids_of, set_column, to_dataset, to_table
@@ -28,6 +29,12 @@ class RowMultiplierBlock(WiredBlock):
     """
 
     makes_rows: ClassVar[bool] = True
+    family: ClassVar[str] = "Columns"
+    example: ClassVar[Example] = Example(
+        config={"num_samples": 2},
+        rows=[{"text": "Bees dance."}],
+        output=[{"text": "Bees dance."}, {"text": "Bees dance."}],
+    )
 
     num_samples: int = Field(ge=1)
     """How often each row comes."""
@@ -63,6 +70,13 @@ class SamplerBlock(WiredBlock):
     What a row draws depends on the block and on the row alone, so it is the same in every run and for any size of shards. A row
     whose value is neither a list nor a mapping, or that has a negative weight, is rejected.
     """
+
+    family: ClassVar[str] = "Sample and compute values"
+    example: ClassVar[Example] = Example(
+        config={"input_cols": "topics", "output_cols": "topic", "num_samples": 1, "return_scalar": True},
+        rows=[{"topics": ["bees", "cows", "trains"]}],
+        output=[{"topics": ["bees", "cows", "trains"], "topic": "bees"}],
+    )
 
     input_cols: OneName
     """The column of lists, or of mappings of value to weight."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from sdg_prefect.blocks.base import Block
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.repeats import digests_of, equal_before
 from sdg_prefect.rows import PART_ROWS, to_table
@@ -26,6 +27,12 @@ class DropDuplicates(Block):
 
     scope: ClassVar[Literal["all"]] = "all"
     leaves_out: ClassVar[Literal["deduplicated"]] = "deduplicated"
+    family: ClassVar[str] = "Duplicates and overlaps"
+    example: ClassVar[Example] = Example(
+        config={"columns": ["question"]},
+        rows=[{"question": "Why?", "answer": "Because."}, {"question": "Why?", "answer": "Who knows."}],
+        output=[{"question": "Why?", "answer": "Because."}],
+    )
 
     columns: tuple[str, ...] = Field(min_length=1)
     """Columns in which rows have to differ."""

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.base import Columns
 from sdg_prefect.blocks.conversation import trace_message_type
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.wired import Names, WiredBlock
 from sdg_prefect.rows import set_column, to_dataset, to_table
@@ -117,6 +118,13 @@ class LLMResponseExtractorBlock(Extractor):
     is rejected.
     """
 
+    family: ClassVar[str] = "Parse a column"
+    example: ClassVar[Example] = Example(
+        config={"input_cols": "replies", "field_prefix": "said_"},
+        rows=[{"replies": [{"role": "assistant", "content": "Bees."}]}],
+        output=[{"replies": [{"role": "assistant", "content": "Bees."}], "said_content": "Bees."}],
+    )
+
     extract_content: bool = True
     """Takes what the model said, into ``content``."""
     extract_reasoning_content: bool = False
@@ -150,6 +158,13 @@ class AgentResponseExtractorBlock(Extractor):
 
     A row whose reply holds none of what is taken is rejected.
     """
+
+    family: ClassVar[str] = "Parse a column"
+    example: ClassVar[Example] = Example(
+        config={"input_cols": "reply", "field_prefix": "agent_"},
+        rows=[{"reply": {"messages": [{"role": "assistant", "content": "Bees."}]}}],
+        output=[{"reply": {"messages": [{"role": "assistant", "content": "Bees."}]}, "agent_text": "Bees."}],
+    )
 
     extract_text: bool = True
     """Takes the last message of the agent that is not empty, into ``text``."""

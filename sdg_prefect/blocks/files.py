@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import yaml
-from pydantic import ValidationInfo
+from pydantic import Field, ValidationInfo, WithJsonSchema, WrapValidator
 from pydantic_core import PydanticCustomError
 
-from sdg_prefect.errors import Problem
+from sdg_prefect.errors import FlowError, Problem
+from sdg_prefect.frozen import Frozen
 
 if TYPE_CHECKING:
     from pydantic import ValidatorFunctionWrapHandler
@@ -121,3 +123,41 @@ def file_validator(
         raise PydanticCustomError("file_name", "expected the name of a file")
 
     return validate
+
+
+class DataFile(Frozen):
+    """A file that a block reads when it runs. Keys see its content, not its name."""
+
+    digest: str
+    """The hash of its content."""
+    path: str = Field(default="", exclude=True)
+    """Where it is."""
+
+    def read(self) -> bytes:
+        """Return its content.
+
+        Raises:
+            FlowError: It is another one than when the flow was read.
+        """
+        with open(self.path, "rb") as file:
+            content = file.read()
+        if _digest(content) != self.digest:
+            raise FlowError(f"the file {self.path} was changed after the flow was read.", "Give the same command again.")
+        return content
+
+
+def _data_file(files: FlowFiles, name: str) -> DataFile:
+    path = files.find(name)
+    return DataFile(digest=_digest(path.read_bytes()), path=str(path))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+DataFileField = Annotated[
+    DataFile,
+    WrapValidator(file_validator(DataFile, _data_file)),
+    WithJsonSchema({"type": "string", "description": "Path of a file, from the flow's folder."}),
+]
+"""A field that holds the name of a file in YAML."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from sdg_prefect.blocks.base import Block, Columns
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.wired import Names, WiredBlock
 from sdg_prefect.rows import set_column, to_dataset, to_table
@@ -46,6 +47,12 @@ class FilterByValueBlock(Block):
     """
 
     leaves_out: ClassVar[Literal["filtered"]] = "filtered"
+    family: ClassVar[str] = "Keep or leave out rows"
+    example: ClassVar[Example] = Example(
+        config={"filter_column": "score", "filter_value": 4, "operation": "operator.ge", "convert_dtype": "int"},
+        rows=[{"text": "Bees dance.", "score": "5"}, {"text": "Bees bee.", "score": "1"}],
+        output=[{"text": "Bees dance.", "score": 5}],
+    )
 
     filter_column: str = Field(min_length=1)
     """Column to look at."""
@@ -79,6 +86,12 @@ class ColumnValueFilterBlock(WiredBlock):
     """
 
     leaves_out: ClassVar[Literal["filtered"]] = "filtered"
+    family: ClassVar[str] = "Keep or leave out rows"
+    example: ClassVar[Example] = Example(
+        config={"input_cols": "text", "filter_value": "bee", "operation": "contains"},
+        rows=[{"text": "A bee dances."}, {"text": "It rains."}],
+        output=[{"text": "A bee dances."}],
+    )
 
     input_cols: Names = Field(min_length=1)
     """The column to look at."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from sdg_prefect.blocks.base import Columns
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.values import as_json, column_of
 from sdg_prefect.blocks.wired import Names, OneName, WiredBlock
@@ -35,6 +36,12 @@ class JSONParserBlock(WiredBlock):
 
     scope: ClassVar[Literal["all"]] = "all"
     is_opaque: ClassVar[bool] = True
+    family: ClassVar[str] = "Parse a column"
+    example: ClassVar[Example] = Example(
+        config={"input_cols": "reply", "output_cols": ["question", "answer"]},
+        rows=[{"reply": 'Here: {"question": "Who dances?", "answer": "Bees."}'}],
+        output=[{"reply": 'Here: {"question": "Who dances?", "answer": "Bees."}', "question": "Who dances?", "answer": "Bees."}],
+    )
 
     input_cols: OneName
     """The column to parse."""
@@ -99,6 +106,13 @@ class JSONParserBlock(WiredBlock):
 @block("JSONStructureBlock")
 class JSONStructureBlock(WiredBlock):
     """Write several columns as one JSON object, with the names of the columns as keys. NaN is written as null."""
+
+    family: ClassVar[str] = "Columns"
+    example: ClassVar[Example] = Example(
+        config={"input_cols": ["question", "answer"], "output_cols": "pair"},
+        rows=[{"question": "Who dances?", "answer": "Bees."}],
+        output=[{"question": "Who dances?", "answer": "Bees.", "pair": '{"question": "Who dances?", "answer": "Bees."}'}],
+    )
 
     input_cols: Names = Field(min_length=1)
     """Columns that become keys, in order."""

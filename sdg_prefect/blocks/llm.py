@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from jinja2 import TemplateError
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.base import Block, Columns, Need
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.parsing import ParserOptions, parse_pattern, parse_tags, rows_of
 from sdg_prefect.blocks.prompts import Prompt, PromptFile
 from sdg_prefect.blocks.registry import block
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from sdg_prefect.blocks.context import Context
 
 DEFAULTS: Mapping[str, Any] = {"temperature": 0, "max_tokens": 4096}
+
+T = TypeVar("T")
 
 RAW_PROMPT = "blank"
 """The ``model_prompt`` that sends the prompt as it is, over the text completion protocol."""
@@ -46,19 +49,20 @@ class Expansion:
         self.parents.append(parent)
         self.values.append(values)
 
-    def table(self, source: pa.Table, kind: pa.DataType | None = None) -> pa.Table:
+    def table(self, source: pa.Table, kind: pa.DataType | Sequence[pa.DataType] | None = None) -> pa.Table:
         """Return the input rows, repeated as needed, with the new columns in their places or behind.
 
         Args:
             source: The input rows.
-            kind: The type of the new columns, text if not given. It never depends on the values: a shard whose rows are all
-                rejected has to fit to the others.
+            kind: The type of the new columns, or of each of them, text if not given. It never depends on the values: a shard
+                whose rows are all rejected has to fit to the others.
         """
         import pyarrow as pa
 
         table = source.take(pa.array(self.parents, pa.int64()))
+        kinds = kind if isinstance(kind, Sequence) else [kind or pa.string()] * len(self.columns)
         for place, name in enumerate(self.columns):
-            table = set_column(table, name, pa.array([row[place] for row in self.values], kind or pa.string()))
+            table = set_column(table, name, pa.array([row[place] for row in self.values], kinds[place]))
         return table
 
 
@@ -71,6 +75,7 @@ class PromptBlock(Block):
     """The way from a row through a prompt and a model's replies to rows."""
 
     makes_rows: ClassVar[bool] = True
+    family: ClassVar[str] = "Ask a model"
 
     output_cols: tuple[str, ...] = Field(min_length=1)
     """Columns that the parser fills."""
@@ -80,7 +85,9 @@ class PromptBlock(Block):
     """``blank`` sends the prompt as raw text; a text with ``{prompt}`` wraps it as raw text; a known template's name and nothing
     mean chat, where the server applies the template of its model."""
     parser_kwargs: ParserOptions = ParserOptions()
-    """How replies are parsed; by the prompt's tags if not given."""
+    """How replies are parsed; by the prompt's tags if not given. See [flow files](flow-files.md#from-replies-to-rows)."""
+    reasoning_col: str | None = None
+    """Column that gets what a reasoning model thought before its reply, where the server tells; null where it does not."""
     batch_kwargs: Mapping[str, Any] = Field(default_factory=dict)
     """``num_samples`` fills the prompt's variable of that name. The rest has no effect here."""
     gen_kwargs: GenKwargs = Field(default_factory=dict)
@@ -125,7 +132,7 @@ class PromptBlock(Block):
 
     def writes(self) -> Iterable[str]:
         added = ["num_samples"] if self._first_prompt().num_samples is not None else []
-        return [*added, *self._filled()]
+        return [*added, *self._made]
 
     def doubts(self, before: Columns) -> Iterable[str]:
         options = self.parser_kwargs
@@ -150,15 +157,26 @@ class PromptBlock(Block):
 
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Ask, parse, expand: the rows of one input row stand together, in the order of its replies."""
+        import pyarrow as pa
+
         table = self._with_num_samples(to_table(rows))
         requests, places = self._ask(table, context)
-        expansion = Expansion(tuple(self._filled()))
+        expansion = Expansion(self._made)
         for place, answer in zip(places, context.complete(requests), strict=True):
             if isinstance(answer, Failure):
                 reject_failure(context, place, answer)
             else:
                 self._expand(expansion, place, answer, context)
-        return to_dataset(expansion.table(table, self._kind()))
+        return to_dataset(expansion.table(table, [self._kind()] * len(self._filled()) + self._told([pa.string()])))
+
+    @property
+    def _made(self) -> tuple[str, ...]:
+        """The columns that are made of a reply."""
+        return (*self._filled(), *self._told([self.reasoning_col or ""]))
+
+    def _told(self, about_reasoning: list[T]) -> list[T]:
+        """Return what is given where the reasoning has a column; else nothing."""
+        return about_reasoning if self.reasoning_col is not None else []
 
     def _kind(self) -> pa.DataType:
         """Return the type of the columns that are filled."""
@@ -210,7 +228,7 @@ class PromptBlock(Block):
         for choice in answer.choices:
             made = self._parse(self._text(choice))
             for values in made:
-                expansion.add(place, values)
+                expansion.add(place, [*values, *self._told([choice.reasoning])])
             given += len(made)
             if not made:
                 unparsed.append(choice)
@@ -261,6 +279,29 @@ class LLMBlock(PromptBlock):
 
     A reply may give several rows; ``n`` replies give those of each. A row whose replies give nothing is rejected, with the reply.
     """
+
+    example: ClassVar[Example] = Example(
+        config={"config_path": "ask.yaml", "model_id": "teacher", "output_cols": ["question", "answer"]},
+        gen_kwargs={"temperature": 0.7},
+        files={
+            "ask.yaml": """\
+    generation: |
+      Ask a question about this text, and answer it.
+      {{ text }}
+    start_tags: ["<question>", "<answer>"]
+    end_tags: ["</question>", "</answer>"]
+    """
+        },
+        rows=[{"text": "Bees dance to tell where food is."}],
+        replies={"Bees": "<question>Why do bees dance?</question><answer>To tell where food is.</answer>"},
+        output=[
+            {
+                "text": "Bees dance to tell where food is.",
+                "question": "Why do bees dance?",
+                "answer": "To tell where food is.",
+            }
+        ],
+    )
 
     config_path: PromptFile
     """The prompt file."""

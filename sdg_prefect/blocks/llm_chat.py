@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -11,6 +11,7 @@ from sdg_prefect.blocks.base import Columns
 from sdg_prefect.blocks.chat import MessagesBlock
 from sdg_prefect.blocks.chat_parameters import ChatParameters
 from sdg_prefect.blocks.conversation import plain_tool_calls, response_type
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.files import FlowFiles
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.sampling import KNOWN, normal
@@ -81,6 +82,18 @@ class LLMChatBlock(ServedModel, MessagesBlock, ChatParameters):
     A message of the list has ``role``, ``content``, ``reasoning_content`` and ``tool_calls``; the list has ``n`` of them.
     Parameters of the OpenAI protocol stand among the fields; another field is sent to the server as it is.
     """
+
+    example: ClassVar[Example] = Example(
+        config={"input_cols": "messages", "output_cols": "replies", "model": "teacher", "temperature": 0.7},
+        rows=[{"messages": [{"role": "user", "content": "Who dances?"}]}],
+        replies={"Who dances?": "Bees."},
+        output=[
+            {
+                "messages": [{"role": "user", "content": "Who dances?"}],
+                "replies": [{"role": "assistant", "content": "Bees.", "reasoning_content": None, "tool_calls": None}],
+            }
+        ],
+    )
 
     model_config = ConfigDict(extra="allow")
 

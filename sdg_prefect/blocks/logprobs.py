@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sdg_prefect.blocks.base import Columns
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.llm import LLMBlock
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.models.completion import Choice, Completion, Request
@@ -27,6 +28,13 @@ class LLMLogProbBlock(LLMBlock):
     The prompt is sent as raw text over the completion protocol; ``logprobs`` in ``gen_kwargs`` says how many tokens, 10 by
     default. A row whose reply has no log-probabilities is rejected.
     """
+
+    example: ClassVar[Example] = Example(
+        config={"config_path": "next.yaml", "model_id": "teacher", "output_cols": ["tokens"]},
+        gen_kwargs={"max_tokens": 1, "logprobs": 2},
+        files={"next.yaml": 'generation: "{{ text }}"\n'},
+        rows=[{"text": "Bees make"}],
+    )
 
     def _check_parser(self) -> None:
         """Nothing is parsed."""
@@ -53,7 +61,7 @@ class LLMLogProbBlock(LLMBlock):
     def _expand(self, expansion: Expansion, place: int, answer: Completion, context: Context) -> None:
         given = [choice for choice in answer.choices if choice.logprobs is not None]
         for choice in given:
-            expansion.add(place, [_positions(choice)])
+            expansion.add(place, [_positions(choice), *self._told([choice.reasoning])])
         if not given:
             context.reject(place, "NoLogprobs", "the endpoint sent no log-probabilities.", attempts=answer.attempts)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from sdg_prefect.blocks.conversation import plain_tool_calls, trace_message_type
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.llm import Expansion, reject_failure
 from sdg_prefect.blocks.llm_chat import ServedModel
 from sdg_prefect.blocks.registry import block
@@ -55,6 +56,16 @@ class MCPAgentBlock(ServedModel):
     """
 
     packages: ClassVar[Mapping[str, str]] = {"mcp": "mcp"}
+    family: ClassVar[str] = "Ask a model"
+    example: ClassVar[Example] = Example(
+        config={
+            "input_cols": "question",
+            "output_cols": "trace",
+            "model": "teacher",
+            "mcp_server_url": "http://localhost:8000/mcp",
+        },
+        rows=[{"question": "Who dances?"}],
+    )
 
     input_cols: OneName
     """The one column with what is asked, as text."""

@@ -10,6 +10,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.base import Block, Columns
+from sdg_prefect.blocks.example import Example
+from sdg_prefect.blocks.llm import Expansion
 from sdg_prefect.blocks.parsing import Pattern, cleaned, parse_pattern, rows_of
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.tags import parsed
@@ -30,6 +32,13 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(lambda value: value or (), js
 @block("PostProcessThinkingBlock")
 class PostProcessThinkingBlock(Block):
     """Keep what a reasoning model says after its last ``</think>``; a text without one stays as it is."""
+
+    family: ClassVar[str] = "Parse a column"
+    example: ClassVar[Example] = Example(
+        config={"column_name": "reply"},
+        rows=[{"reply": "<think>Two and two.</think>Four."}],
+        output=[{"reply": "Four."}],
+    )
 
     column_name: str = Field(min_length=1)
     """Column of replies."""
@@ -54,6 +63,51 @@ class PostProcessThinkingBlock(Block):
         return to_dataset(set_column(table, self.column_name, answers))
 
 
+@block("SplitReasoning")
+class SplitReasoning(Block):
+    """Keep what a reasoning model thinks apart from what it answers: the text between two tags, and the text behind.
+
+    A text that was cut while the model was thinking has no answer: the row is rejected. A text without tags is all answer.
+    """
+
+    family: ClassVar[str] = "Parse a column"
+    example: ClassVar[Example] = Example(
+        config={"input_col": "reply", "answer_col": "answer", "reasoning_col": "reasoning"},
+        rows=[{"reply": "<think>Two and two.</think>\nFour."}],
+        output=[{"reply": "<think>Two and two.</think>\nFour.", "answer": "Four.", "reasoning": "Two and two."}],
+    )
+
+    input_col: str = Field(min_length=1)
+    """Column of replies."""
+    answer_col: str = Field(min_length=1)
+    """Column that gets the answer; may be the one of the replies."""
+    reasoning_col: str = Field(min_length=1)
+    """Column that gets the thoughts; null where there are none."""
+    start_tag: str = "<think>"
+    """Stands before the thoughts; may be missing, as where it is a part of the prompt."""
+    end_tag: str = Field(default="</think>", min_length=1)
+    """Stands behind them."""
+
+    def reads(self) -> Iterable[str]:
+        return (self.input_col,)
+
+    def writes(self) -> Iterable[str]:
+        return (self.answer_col, self.reasoning_col)
+
+    def run(self, rows: Dataset, context: Context) -> Dataset:
+        """Split each reply at the last end tag."""
+        table = to_table(rows)
+        expansion = Expansion((self.answer_col, self.reasoning_col))
+        for place, text in enumerate(table.column(self.input_col).to_pylist()):
+            thoughts, tag, answer = (text or "").rpartition(self.end_tag)
+            if not tag and self.start_tag and answer.lstrip().startswith(self.start_tag):
+                context.reject(place, "NoAnswer", f"the reply ends within '{self.start_tag}'.", raw=answer)
+                continue
+            said = thoughts.strip().removeprefix(self.start_tag).strip()
+            expansion.add(place, [None if text is None else answer.strip() if tag else answer, said if tag else None])
+        return to_dataset(expansion.table(table))
+
+
 @block("RegexParserBlock")
 class RegexParserBlock(WiredBlock):
     """Parse a column with a regular expression; every match gives a row. A row without a match is rejected.
@@ -64,6 +118,12 @@ class RegexParserBlock(WiredBlock):
     """
 
     makes_rows: ClassVar[bool] = True
+    family: ClassVar[str] = "Parse a column"
+    example: ClassVar[Example] = Example(
+        config={"column_name": "reply", "parsing_pattern": r"Q: (.*?)\nA: (.*?)(?:\n|$)", "output_cols": ["question", "answer"]},
+        rows=[{"reply": "Q: Who dances?\nA: Bees."}],
+        output=[{"reply": "Q: Who dances?\nA: Bees.", "question": "Who dances?", "answer": "Bees."}],
+    )
 
     input_cols: Names = ()
     """The one column to parse."""

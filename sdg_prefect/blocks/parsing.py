@@ -30,6 +30,10 @@ Pattern = Annotated[str, AfterValidator(_valid_pattern)]
 """A regular expression, in which ``.`` matches line ends too."""
 
 
+LinePattern = Annotated[str, AfterValidator(_valid_pattern)]
+"""A regular expression, in which ``.`` ends with the line."""
+
+
 class ParserOptions(Frozen):
     """How the reply of a model becomes columns."""
 

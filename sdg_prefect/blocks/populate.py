@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from sdg_prefect.blocks.base import Block
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.files import FlowFiles, reported
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.errors import Problem
@@ -27,6 +28,14 @@ class SamplePopulatorBlock(Block):
 
     The value is a file's name up to its first dot. A row with another value is rejected. Columns of the same name are replaced.
     """
+
+    family: ClassVar[str] = "Columns"
+    example: ClassVar[Example] = Example(
+        config={"config_paths": ["poem.yaml", "letter.yaml"], "column_name": "form"},
+        files={"poem.yaml": "rule: Let it rhyme.\nlines: 4\n", "letter.yaml": "rule: Greet first.\nlines: 20\n"},
+        rows=[{"form": "poem"}],
+        output=[{"form": "poem", "rule": "Let it rhyme.", "lines": 4}],
+    )
 
     post_fix: str = ""
     """With ``x``, the file ``a.yaml`` of the list is read from ``a_x.yaml``; the value stays ``a``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from jinja2 import TemplateError
 from pydantic import BeforeValidator, Field, model_validator
@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.base import Need
 from sdg_prefect.blocks.conversation import prompt_type
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.llm import Expansion
 from sdg_prefect.blocks.prompts import PromptFile
 from sdg_prefect.blocks.registry import block
@@ -39,6 +40,14 @@ class PromptBuilderBlock(WiredBlock):
 
     A row that does not fit the prompt is rejected. Messages that come out empty are left out.
     """
+
+    family: ClassVar[str] = "Ask a model"
+    example: ClassVar[Example] = Example(
+        config={"input_cols": "text", "output_cols": "messages", "prompt_config_path": "ask.yaml"},
+        files={"ask.yaml": '- role: user\n  content: "Ask a question about this: {{ text }}"\n'},
+        rows=[{"text": "Bees dance."}],
+        output=[{"text": "Bees dance.", "messages": [{"role": "user", "content": "Ask a question about this: Bees dance."}]}],
+    )
 
     input_cols: Variables = Field(default_factory=dict)
     """Columns that the prompt uses, as a list, or as a mapping of column to the variable that it fills."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.values import as_json
 from sdg_prefect.blocks.wired import OneName, WiredBlock
@@ -36,6 +37,18 @@ class PythonInterpreterBlock(WiredBlock):
     """
 
     packages: ClassVar[Mapping[str, str]] = {"pydantic_monty": "code"}
+    family: ClassVar[str] = "Code"
+    example: ClassVar[Example] = Example(
+        config={"input_cols": "code", "output_cols": "run"},
+        rows=[{"code": "print(6 * 7)"}],
+        output=[
+            {
+                "code": "print(6 * 7)",
+                "run": {"success": True, "output": "42\n", "error": None, "return_value": None, "execution_time_ms": None},
+                "run_success": True,
+            }
+        ],
+    )
 
     input_cols: OneName
     """The one column of code."""

@@ -9,6 +9,7 @@ from pydantic import Field, PrivateAttr
 
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.blocks.conditions import as_condition, condition_names, judge
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.errors import did_you_mean
 from sdg_prefect.frozen import Frozen
@@ -68,6 +69,12 @@ class ReviewBlock(Block):
 
     scope: ClassVar[Literal["all"]] = "all"
     leaves_out: ClassVar[Literal["filtered"]] = "filtered"
+    family: ClassVar[str] = "Keep or leave out rows"
+    example: ClassVar[Example] = Example(
+        config={"question": "Is any of them rude?", "show": ["answer"], "sample": 5},
+        rows=[{"answer": "Bees dance."}],
+        output=[{"answer": "Bees dance."}],
+    )
 
     question: str = ""
     """What the person is asked to look for."""

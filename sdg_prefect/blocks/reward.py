@@ -1,17 +1,18 @@
-"""Score the steps of an answer with a process reward model."""
+"""Score an answer, or its steps, with a reward model."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from sdg_prefect.blocks.base import Block
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.llm import Expansion, reject_failure
 from sdg_prefect.blocks.registry import block
-from sdg_prefect.models.completion import Failure, Request
+from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.rows import ids_of, to_dataset, to_table
 
@@ -29,6 +30,14 @@ class PRMBlock(Block):
     The output is a list of numbers from 0 to 1, one per step. See Zhang et al., "The Lessons of Developing Process Reward Models"
     (2025).
     """
+
+    family: ClassVar[str] = "Judge and choose"
+    example: ClassVar[Example] = Example(
+        config={"host": "localhost", "model_name": "prm", "prompt_col": "question", "response_col": "answer"},
+        rows=[{"question": "3 + 4 * 2?", "answer": "4 * 2 = 8\n\n3 + 8 = 12"}],
+        replies={"3 + 8 = 12": "[0.98, 0.03]"},
+        output=[{"question": "3 + 4 * 2?", "answer": "4 * 2 = 8\n\n3 + 8 = 12", "step_rewards": [0.98, 0.03]}],
+    )
 
     host: str = Field(min_length=1)
     """Host of the server, or its whole address with ``http://``."""
@@ -86,11 +95,97 @@ class PRMBlock(Block):
             if isinstance(answer, Failure):
                 reject_failure(context, place, answer)
             else:
-                expansion.add(place, [json.loads(answer.choices[0].text or "[]")])
+                self._add(expansion, place, answer, context)
         return to_dataset(expansion.table(table, pa.list_(pa.float64())))
+
+    def _add(self, expansion: Expansion, place: int, answer: Completion, context: Context) -> None:
+        said = (answer.choices[0].text if answer.choices else None) or "[]"
+        try:
+            expansion.add(place, [[float(score) for score in json.loads(said)]])
+        except (ValueError, TypeError):
+            context.reject(place, "NoScores", "the reply is no list of numbers.", raw=said, attempts=answer.attempts)
 
     def _messages(self, question: Any, response: Any) -> list[dict[str, str]]:
         steps = [step.strip() for step in str(response).split(self.step_separator) if step.strip()]
         answer = self.step_fill_token.join(steps) + self.step_fill_token
         system = [{"role": "system", "content": self.system_prompt}] if self.system_prompt else []
         return [*system, {"role": "user", "content": str(question)}, {"role": "assistant", "content": answer}]
+
+
+@block("ScoreAnswer")
+class ScoreAnswer(Block):
+    """Score a response with a reward model; of a list of responses each by itself, for ``ChooseBest``.
+
+    The model's endpoint has ``client: pooling``, and as ``api_base`` the whole address of vLLM's ``/pooling`` or ``/classify``.
+    Its chat template makes the instruction and the response one text. The score is what the model gives, whatever its range.
+    """
+
+    family: ClassVar[str] = "Judge and choose"
+    example: ClassVar[Example] = Example(
+        config={"model_id": "reward", "instruction_col": "question", "response_col": "answer"},
+        rows=[{"question": "Who dances?", "answer": "Bees."}],
+        replies={"Bees.": "[1.75]"},
+        output=[{"question": "Who dances?", "answer": "Bees.", "score": 1.75}],
+    )
+
+    model_id: str = Field(min_length=1)
+    """The reward model, by its name under ``models:``."""
+    instruction_col: str = Field(min_length=1)
+    """Column with the instruction or question."""
+    response_col: str = Field(min_length=1)
+    """Column with the response, or with a list of them, which gives a list of scores."""
+    output_col: str = Field(default="score", min_length=1)
+    """Column that gets the score."""
+    lists: bool = False
+    """True where ``response_col`` holds lists of responses."""
+
+    def reads(self) -> Iterable[str]:
+        return (self.instruction_col, self.response_col)
+
+    def writes(self) -> Iterable[str]:
+        return (self.output_col,)
+
+    def model_ids(self) -> Iterable[str]:
+        return (self.model_id,)
+
+    def most_tokens_per_call(self) -> int | None:
+        return 0
+
+    def run(self, rows: Dataset, context: Context) -> Dataset:
+        """Score; a row one of whose scores cannot be had is rejected."""
+        import pyarrow as pa
+
+        table = to_table(rows)
+        places, requests = [], []
+        columns = (table.column(name).to_pylist() for name in self.reads())
+        for place, (row_id, instruction, value) in enumerate(zip(ids_of(table), *columns, strict=True)):
+            responses = value if isinstance(value, list) else [value]
+            if not responses or isinstance(value, list) != self.lists or any(one is None for one in responses):
+                wanted = "a list of responses" if self.lists else "a response"
+                context.reject(place, "NoResponse", f"'{self.response_col}' does not hold {wanted}.")
+                continue
+            for number, response in enumerate(responses):
+                said = [{"role": "user", "content": str(instruction)}, {"role": "assistant", "content": str(response)}]
+                places.append(place)
+                requests.append(Request(self.model_id, row_id, messages=said, sample=number))
+        scores: dict[int, list[float]] = {place: [] for place in places}
+        for place, answer in zip(places, context.complete(requests), strict=True):
+            if place in scores and not self._is_scored(scores[place], place, answer, context):
+                del scores[place]
+        expansion = Expansion((self.output_col,))
+        for place, found in scores.items():
+            expansion.add(place, [found if self.lists else found[0]])
+        return to_dataset(expansion.table(table, pa.list_(pa.float64()) if self.lists else pa.float64()))
+
+    def _is_scored(self, scores: list[float], place: int, answer: Completion | Failure, context: Context) -> bool:
+        """Take the score of an answer; False where there is none, and the row is rejected."""
+        if isinstance(answer, Failure):
+            reject_failure(context, place, answer)
+            return False
+        said = (answer.choices[0].text if answer.choices else None) or ""
+        try:
+            scores.append(float(json.loads(said)[-1]))
+        except (ValueError, IndexError, TypeError):
+            context.reject(place, "NoScore", "there is no number in the reply of the reward model.", raw=said)
+            return False
+        return True

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.blocks.conditions import Condition
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.frozen import Frozen
 
@@ -18,11 +19,14 @@ class StructureBlock(Block):
 
     makes_rows: ClassVar[bool] = True
     is_opaque: ClassVar[bool] = True
+    family: ClassVar[str] = "Blocks made of blocks"
 
 
 @block("PipelineBlock")
 class PipelineBlock(StructureBlock):
     """Run another pipeline here, as a nested one: from a flow file, or written in place."""
+
+    example: ClassVar[Example] = Example(config={"flow": "summaries/flow.yaml"})
 
     flow: str | None = None
     """Path of a flow file."""
@@ -38,6 +42,10 @@ class IterBlock(StructureBlock):
 
     Each round has row ids of its own, so that a model is asked anew in each.
     """
+
+    example: ClassVar[Example] = Example(
+        config={"num_iters": 3, "block_type": "PipelineBlock", "block_kwargs": {"flow": "questions/flow.yaml"}},
+    )
 
     num_iters: int = Field(ge=1)
     """How often."""
@@ -56,6 +64,10 @@ class RepeatBlock(PipelineBlock):
     After each round the condition is asked of every row. Rows for which it holds are done; the others go through the pipeline
     once more, under ids of their own, so that a model is asked anew. All come out in the order of the input.
     """
+
+    example: ClassVar[Example] = Example(
+        config={"flow": "better/flow.yaml", "until": "score >= 4", "max_rounds": 3},
+    )
 
     until: Condition
     """When a row is done: an expression over its columns after the round, such as ``score|int >= 4``."""
@@ -86,6 +98,10 @@ class BranchBlock(StructureBlock):
 
     A column that only some branches write is null in the rows of the others. Branches run side by side.
     """
+
+    example: ClassVar[Example] = Example(
+        config={"branches": [{"when": "words > 500", "flow": "long/flow.yaml"}, {"flow": "short/flow.yaml"}]},
+    )
 
     branches: tuple[Way, ...]
     """The branches, in the order in which they are asked."""

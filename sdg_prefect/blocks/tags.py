@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import BeforeValidator, model_validator
 from pydantic_core import PydanticCustomError
 
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.llm import Expansion
 from sdg_prefect.blocks.parsing import cleaned, parse_tags, rows_of
 from sdg_prefect.blocks.registry import block
@@ -41,6 +42,12 @@ class TagParserBlock(WiredBlock):
     """
 
     makes_rows: ClassVar[bool] = True
+    family: ClassVar[str] = "Parse a column"
+    example: ClassVar[Example] = Example(
+        config={"input_cols": "reply", "output_cols": ["answer"], "start_tags": ["<answer>"], "end_tags": ["</answer>"]},
+        rows=[{"reply": "So: <answer>Bees.</answer>"}],
+        output=[{"reply": "So: <answer>Bees.</answer>", "answer": "Bees."}],
+    )
 
     input_cols: OneName
     """The column to parse."""

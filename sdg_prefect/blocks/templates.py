@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
 from jinja2 import Template, TemplateError, TemplateSyntaxError, Undefined, meta, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from sdg_prefect.errors import did_you_mean
 
@@ -79,6 +81,18 @@ def compile_template(text: str) -> Template:
     """
     _read(text)
     return _ENVIRONMENT.from_string(text)
+
+
+def _valid_template(text: str) -> str:
+    try:
+        compile_template(text)
+    except TemplateProblem as problem:
+        raise PydanticCustomError("template", "{reason}.", {"reason": str(problem).rstrip(".")}) from problem
+    return text
+
+
+TemplateText = Annotated[str, AfterValidator(_valid_template)]
+"""A field that holds a template."""
 
 
 def render(text: str, row: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from sdg_prefect.blocks.base import Columns
 from sdg_prefect.blocks.columns import SetToMajorityValue
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.wired import Names, OneName, WiredBlock
 from sdg_prefect.errors import BlockError
@@ -27,6 +28,12 @@ class UniformColumnValueSetter(WiredBlock):
     """
 
     scope: ClassVar[Literal["all"]] = "all"
+    family: ClassVar[str] = "Columns"
+    example: ClassVar[Example] = Example(
+        config={"input_cols": "score", "reduction_strategy": "max"},
+        rows=[{"score": 1.0}, {"score": 4.0}],
+        output=[{"score": 4.0}, {"score": 4.0}],
+    )
 
     input_cols: OneName
     """The column."""

@@ -19,6 +19,7 @@ from sdg_prefect.blocks.columns import (
     unquoted,
     with_known_choices,
 )
+from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.wired import Names, OneName, RenamedBlock, WiredBlock
 from sdg_prefect.rows import set_column, to_dataset, to_table
@@ -35,6 +36,13 @@ class RenameColumnsBlock(RenamedBlock):
 
     A column whose name is taken by a renamed one is lost; ``check`` warns of it.
     """
+
+    family: ClassVar[str] = "Columns"
+    example: ClassVar[Example] = Example(
+        config={"input_cols": {"text": "document"}},
+        rows=[{"text": "Bees dance."}],
+        output=[{"document": "Bees dance."}],
+    )
 
     input_cols: Mapping[str, str] = Field(min_length=1)
     """Old name to new name."""
@@ -55,6 +63,13 @@ class RenameColumnsBlock(RenamedBlock):
 class DuplicateColumnsBlock(RenamedBlock):
     """Copy columns under new names, in the order given; a copy can be copied."""
 
+    family: ClassVar[str] = "Columns"
+    example: ClassVar[Example] = Example(
+        config={"input_cols": {"text": "original"}},
+        rows=[{"text": "Bees dance."}],
+        output=[{"text": "Bees dance.", "original": "Bees dance."}],
+    )
+
     input_cols: Mapping[str, str] = Field(min_length=1)
     """Existing name to the name of the copy."""
     output_cols: Names = ()
@@ -68,6 +83,13 @@ class DuplicateColumnsBlock(RenamedBlock):
 @block("TextConcatBlock")
 class TextConcatBlock(RenamedBlock):
     """Join the values of several columns into one text. A null is written ``None``."""
+
+    family: ClassVar[str] = "Columns"
+    example: ClassVar[Example] = Example(
+        config={"input_cols": ["title", "text"], "output_cols": "document", "separator": ": "},
+        rows=[{"title": "Bees", "text": "They dance."}],
+        output=[{"title": "Bees", "text": "They dance.", "document": "Bees: They dance."}],
+    )
 
     input_cols: Names = Field(min_length=1)
     """Columns to join, in order."""
@@ -91,6 +113,15 @@ class MeltColumnsBlock(RenamedBlock):
     """
 
     makes_rows: ClassVar[bool] = True
+    family: ClassVar[str] = "Columns"
+    example: ClassVar[Example] = Example(
+        config={"input_cols": ["summary", "facts"], "output_cols": ["text", "kind"]},
+        rows=[{"id": 1, "summary": "Bees dance.", "facts": "Bees have six legs."}],
+        output=[
+            {"id": 1, "kind": "summary", "text": "Bees dance."},
+            {"id": 1, "kind": "facts", "text": "Bees have six legs."},
+        ],
+    )
 
     input_cols: Names = Field(min_length=1)
     """Columns that become rows."""
@@ -116,6 +147,13 @@ class IndexBasedMapperBlock(WiredBlock):
 
     A row with another choice is rejected.
     """
+
+    family: ClassVar[str] = "Columns"
+    example: ClassVar[Example] = Example(
+        config={"choice_map": {"A": "first", "B": "second"}, "choice_cols": ["better"], "output_cols": ["answer"]},
+        rows=[{"first": "Yes.", "second": "Yes, in spring.", "better": "B"}],
+        output=[{"first": "Yes.", "second": "Yes, in spring.", "better": "B", "answer": "Yes, in spring."}],
+    )
 
     choice_map: Mapping[str | bool | int | float, str] = Field(min_length=1)
     """Choice to the column whose value is taken. Quote YES and NO, which are true and false in YAML."""

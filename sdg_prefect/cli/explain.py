@@ -23,12 +23,23 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Search = Annotated[str | None, typer.Option("--search", help="Only those that say these words of themselves.", metavar="WORDS")]
 
 
-def blocks(name: Name = None, search: Search = None, blocks_: opt.Blocks = None, json_: Json = False) -> None:
+def blocks(
+    name: Name = None,
+    search: Search = None,
+    blocks_: opt.Blocks = None,
+    json_: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the page that describes all of them.")] = False,
+) -> None:
     """List the block types, or explain one."""
     from sdg_prefect.blocks import block_names, find_block
     from sdg_prefect.spec.schema import block_schema
 
     load_own_blocks(blocks_)
+    if markdown and name is None:
+        from sdg_prefect.blocks.reference import reference_page
+
+        print(reference_page([cls for known in block_names() if (cls := find_block(known)) is not None]), end="")
+        return
     if name is None:
         names = {known: _first_line(find_block(known)) for known in block_names()}
         names = {

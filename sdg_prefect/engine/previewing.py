@@ -199,8 +199,7 @@ def _step_json(step: StepPreview) -> dict[str, Any]:
         "filtered": step.counts.filtered,
         "deduplicated": step.counts.deduplicated,
         "exchanges": [
-            {"row_id": request.row_id, "asked": request.messages if request.prompt is None else request.prompt, **_answer(answer)}
-            for request, answer in step.exchanges
+            {"row_id": request.row_id, "asked": request.asked, **_answer(answer)} for request, answer in step.exchanges
         ],
         "rejects": [reject.model_dump() for reject in step.rejects],
         "rows": step.after.to_pylist(),

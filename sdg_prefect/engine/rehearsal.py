@@ -101,7 +101,7 @@ class RehearsalContext:
         ]
 
     def _leave(self, request: Request) -> Failure:
-        text = "".join(_texts(request.messages)) if request.prompt is None else request.prompt
+        text = "".join(_texts(request.asked))
         wide = sum(not character.isascii() for character in text) if not text.isascii() else 0
         params = {**self.endpoints[request.model_id].params, **request.params}
         most = params.get("max_completion_tokens") or params.get("max_tokens")

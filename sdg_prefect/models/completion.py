@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from sdg_prefect.counts import Counts
 from sdg_prefect.frequencies import Sighting, bucket
@@ -14,10 +14,13 @@ from sdg_prefect.models.allowances import Allowances
 Message = Mapping[str, Any]
 """One chat message: ``role`` and ``content``, and what else the protocol allows."""
 
+Route = Literal["chat/completions", "completions", "embeddings"]
+"""Where a request goes, below the address of a server that speaks the OpenAI protocol."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call to a model for one row: chat messages, or a raw prompt for the text completion protocol."""
+    """One call to a model for one row: chat messages, a raw prompt for the text completion protocol, or a text to embed."""
 
     model_id: str
     """The model as the flow names it."""
@@ -25,6 +28,8 @@ class Request:
     """The row that the call is for."""
     messages: Sequence[Message] | None = None
     prompt: str | None = None
+    text: str | None = None
+    """The text to embed. The completion's text is then the vector; see ``vectors``."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """Sampling parameters as the OpenAI protocol names them, such as ``temperature`` or ``n``."""
     sample: int = 0
@@ -41,8 +46,22 @@ class Request:
         Args:
             model: The identity of the endpoint: its model and own parameters. Not in the key: its address, key, limits, retries.
         """
-        asked = self.messages if self.prompt is None else self.prompt
+        asked = self.asked if self.text is None else {"text": self.text}
         return digest(model, asked, dict(self.params), self.row_id, self.sample)
+
+    @property
+    def route(self) -> Route:
+        """Where it goes."""
+        if self.text is not None:
+            return "embeddings"
+        return "chat/completions" if self.prompt is None else "completions"
+
+    @property
+    def asked(self) -> Sequence[Message] | str | None:
+        """The messages, the prompt or the text."""
+        if self.text is not None:
+            return self.text
+        return self.messages if self.prompt is None else self.prompt
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from sdg_prefect.errors import FlowError, Problem, did_you_mean
 from sdg_prefect.frozen import Frozen, canonical
 from sdg_prefect.models.connections import without_user
+from sdg_prefect.models.json_schema import SchemaWay, with_schema
 from sdg_prefect.models.keys import key_named
 from sdg_prefect.models.providers import calls_for_litellm
 from sdg_prefect.models.usage import Usage
@@ -92,6 +93,10 @@ class Endpoint(Address):
     """Whether the beginning that the prompts of all rows share is marked for the provider's cache. ``auto``: where the provider
     caches only what is marked, as Anthropic does. ``always``: also where nobody can tell, such as behind a gateway of one's own.
     Marks change the price of a call and no key."""
+    json_schema: SchemaWay = "response_format"
+    """How the model is held to a JSON Schema by blocks that ask for one. ``response_format``: as OpenAI and most servers have it.
+    ``structured_outputs`` or ``guided_json``: guided decoding of newer or older vLLM. ``prompt``: the prompt alone says it. What
+    comes is compared with the schema in any case, and this is no part of a key."""
     mode: Literal["calls", "batch"] = "calls"
     """How requests are sent. ``calls``: one by one, answered at once. ``batch``: gathered and left with the provider, who answers
     them within a day at half the price; for one server that speaks the OpenAI protocol and has ``/v1/batches``."""
@@ -186,6 +191,10 @@ class Endpoint(Address):
     def identity(self) -> str:
         """What decides its replies, as keys see it: the model and the parameters of every call. Where it is served does not."""
         return f"{self.model} {canonical(dict(self.params)).decode()}" if self.params else self.model
+
+    def all_params(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the sampling parameters of a call as they are sent: its own over those of every call."""
+        return with_schema({**self.params, **params}, self.json_schema)
 
     def key(self) -> str | None:
         """Read the key: that of the variable named here, or of OPENAI_API_KEY for a server behind ``api_base``."""

@@ -12,13 +12,14 @@ from importlib.util import find_spec
 from typing import Any
 
 from sdg_prefect.models.allowances import Allowances, read_allowances
-from sdg_prefect.models.completion import Choice, Completion, Request
+from sdg_prefect.models.completion import Choice, Completion, Request, Route
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import BROKEN_REPLY, CallError, judge, readable, seconds_to_wait, status_of
 from sdg_prefect.models.openai_replies import error_within
 from sdg_prefect.models.pricing import price_of
 from sdg_prefect.models.prompt_cache import mark_of
 from sdg_prefect.models.usage import read_usage
+from sdg_prefect.models.vectors import read_vectors
 
 _NO_KEY = "EMPTY"
 """What servers without a key accept; litellm asks for some word."""
@@ -71,14 +72,14 @@ class LitellmClient:
         started = time.perf_counter()
         try:
             response = await self._send(request)
-            return self._read(response, time.perf_counter() - started)
+            return self._read(response, request.route, time.perf_counter() - started)
         except CallError:
             raise
         except Exception as error:
             raise self._translated(error) from error
 
     async def _send(self, request: Request) -> Any:
-        params: Mapping[str, Any] = {**self._endpoint.params, **request.params}
+        params = self._endpoint.all_params(request.params)
         if self._mark is not None:
             request, params = self._mark.put(request, params)
         options: dict[str, Any] = {
@@ -92,6 +93,12 @@ class LitellmClient:
             options["api_base"] = self._api_base
         if options.get("tools") and find_spec("mcp") is None:
             options["_skip_mcp_handler"] = True  # else litellm imports the package mcp for each call with tools
+        if request.text is not None:
+            # litellm lets dimensions pass for models that it knows to have a choice; a server says itself what it takes.
+            passes = [name for name in ("dimensions",) if name in options]
+            return await self._litellm.aembedding(
+                model=self._model, input=[request.text], encoding_format="float", allowed_openai_params=passes, **options
+            )
         if request.prompt is not None:
             return await self._litellm.atext_completion(model=self._text_model(), prompt=request.prompt, **options)
         messages = [dict(message) for message in request.messages or ()]
@@ -102,15 +109,16 @@ class LitellmClient:
         provider, _, name = self._model.partition("/")
         return _TEXT + name if provider == "openai" or (provider == "hosted_vllm" and self._api_base) else self._model
 
-    def _read(self, response: Any, seconds: float) -> Completion:
+    def _read(self, response: Any, route: Route, seconds: float) -> Completion:
         if (found := getattr(response, "error", None)) and (said := error_within({"error": found})) is not None:
             raise CallError(judge(said.status, f"{said.message} {said.code}"), readable(said.message, self._endpoint.key()))
-        if not response.choices:
+        choices = self._vectors(response) if route == "embeddings" else tuple(map(_choice, response.choices or ()))
+        if not choices:
             raise CallError(BROKEN_REPLY, "the reply is not a completion: it has no choices")
         told = getattr(response, "usage", None)
         usage = read_usage(told.model_dump() if told is not None else None)
         return Completion(
-            choices=tuple(_choice(choice) for choice in response.choices),
+            choices=choices,
             model=str(response.model or self._endpoint.model),
             tokens_in=usage.tokens_in,
             tokens_out=usage.tokens_out,
@@ -120,6 +128,12 @@ class LitellmClient:
             seconds=seconds,
             allowances=_allowances(response),
         )
+
+    def _vectors(self, response: Any) -> tuple[Choice, ...]:
+        try:
+            return tuple(Choice(vector, "stop") for vector in read_vectors(response.model_dump()))
+        except ValueError as error:
+            raise CallError(BROKEN_REPLY, f"the reply is not one of embeddings: {error}") from error
 
     def _translated(self, error: Exception) -> CallError:
         if isinstance(error, self._litellm.exceptions.Timeout) and not _is_answered(error):

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.models.allowances import Allowances, read_allowances
-from sdg_prefect.models.completion import Completion, Request
+from sdg_prefect.models.completion import Completion, Request, Route
 from sdg_prefect.models.connections import address, key_header, open_session, proxy_options
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import BROKEN_REPLY, CallError, judge, readable, seconds_to_wait
@@ -49,8 +49,11 @@ class OpenAIClient:
         base = endpoint.api_base or ""
         self._endpoint = endpoint
         self._model = name_at_server(endpoint.model)
-        self._chat = address(base, "chat/completions")
-        self._text = address(base, "completions")
+        self._addresses: Mapping[Route, str] = {
+            "chat/completions": address(base, "chat/completions"),
+            "completions": address(base, "completions"),
+            "embeddings": address(base, "embeddings"),
+        }
         self._proxy = proxy_options(base)
         self._key = endpoint.key()
         self._price = price_of(endpoint)
@@ -61,17 +64,15 @@ class OpenAIClient:
     async def complete(self, request: Request) -> Completion:
         """Make one attempt; see ``Client``."""
         started = time.perf_counter()
-        is_chat = request.prompt is None
         headers = self._params(request).get("extra_headers") or {}
         with self._translating():
-            async with self._reply("POST", self._chat if is_chat else self._text, self._body(request), headers) as response:
+            async with self._reply("POST", self._addresses[request.route], self._body(request), headers) as response:
                 reply = read_json(await read_whole(response))
                 allowances = read_allowances(response.headers)
-            seconds = time.perf_counter() - started
-            return self._completion(reply, is_chat=is_chat, seconds=seconds, allowances=allowances)
+            return self._completion(reply, request.route, time.perf_counter() - started, allowances)
 
     def _params(self, request: Request) -> Mapping[str, Any]:
-        return {**self._endpoint.params, **request.params}
+        return self._endpoint.all_params(request.params)
 
     def _body(self, request: Request) -> bytes:
         params = self._params(request)
@@ -79,7 +80,7 @@ class OpenAIClient:
             request, params = self._mark.put(request, params)
         return request_body(self._model, request, params)
 
-    def _completion(self, reply: Any, *, is_chat: bool, seconds: float, allowances: Allowances | None = None) -> Completion:
+    def _completion(self, reply: Any, route: Route, seconds: float, allowances: Allowances | None = None) -> Completion:
         """Read a reply.
 
         Raises:
@@ -88,7 +89,7 @@ class OpenAIClient:
         """
         if (said := error_within(reply)) is not None:
             raise self._failed(said)
-        choices = read_choices(reply, is_chat=is_chat)
+        choices = read_choices(reply, route)
         usage = read_usage(reply.get("usage"))
         return Completion(
             choices=choices,

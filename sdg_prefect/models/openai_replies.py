@@ -10,8 +10,9 @@ from typing import Any
 
 import orjson
 
-from sdg_prefect.models.completion import Choice, Request
+from sdg_prefect.models.completion import Choice, Request, Route
 from sdg_prefect.models.failures import CallError, judge, status_of
+from sdg_prefect.models.vectors import read_vectors
 
 _NOT_SENT = frozenset({"extra_body", "extra_headers", "timeout", "stream", "stream_options", "num_retries", "max_retries"})
 """Parameters that say how to call; replies are taken whole."""
@@ -52,7 +53,9 @@ def request_body(model: str, request: Request, params: Mapping[str, Any]) -> byt
         CallError: A parameter cannot be written as JSON.
     """
     asked: dict[str, Any] = {"model": model}
-    if request.prompt is not None:
+    if request.text is not None:
+        asked |= {"input": request.text, "encoding_format": "float"}
+    elif request.prompt is not None:
         asked["prompt"] = request.prompt
     else:
         asked["messages"] = [dict(message) for message in request.messages or ()]
@@ -88,16 +91,21 @@ def read_json(data: bytes) -> Any:
         raise NoCompletion(f"not JSON: {error}" if data.strip() else "it is empty") from error
 
 
-def read_choices(reply: Any, *, is_chat: bool) -> tuple[Choice, ...]:
+def read_choices(reply: Any, route: Route) -> tuple[Choice, ...]:
     """Read the choices of a reply.
 
     Raises:
         NoCompletion: It has none, or one is not as the protocol wants it.
     """
+    if route == "embeddings":
+        try:
+            return tuple(Choice(vector, "stop") for vector in read_vectors(reply))
+        except ValueError as error:
+            raise NoCompletion(str(error)) from error
     choices = reply.get("choices") if isinstance(reply, dict) else None
     if not isinstance(choices, list) or not choices:
         raise NoCompletion("it has no choices")
-    read = _chat_choice if is_chat else _text_choice
+    read = _chat_choice if route == "chat/completions" else _text_choice
     try:
         return tuple(read(choice) for choice in choices)
     except KeyError as error:

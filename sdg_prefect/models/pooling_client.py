@@ -47,6 +47,7 @@ class PoolingClient:
 
 
 def _scores(reply: dict[str, Any]) -> list[float]:
-    """Read the chance that each step is right: the last number of its pair, or the number itself."""
-    steps = reply["data"][0]["data"]
+    """Read the chance that each step is right: the last number of its pair, or itself; of ``/classify`` the chances."""
+    found = reply["data"][0]
+    steps = found["data"] if "data" in found else found["probs"]
     return [float(step[-1] if isinstance(step, list) else step) for step in steps]

@@ -134,8 +134,8 @@ class Queue:
 
 def prompt_tokens(request: Request) -> float:
     """Guess the tokens of a prompt from its length."""
-    if request.prompt is not None:
-        return len(request.prompt) / _LETTERS
+    if isinstance(request.asked, str):
+        return len(request.asked) / _LETTERS
     return sum(len(str(message.get("content") or "")) for message in request.messages or ()) / _LETTERS
 
 

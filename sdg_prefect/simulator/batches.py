@@ -21,7 +21,7 @@ Body = dict[str, Any]
 Answer = Callable[[str, Body], Body]
 """Answers a request to a path with the body of its reply, or raises an ApiError."""
 
-_PATHS = ("/v1/chat/completions", "/v1/completions")
+_PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 _ON_THE_WAY = ("validating", "in_progress", "cancelling")
 _DAY = 24 * 3600
 

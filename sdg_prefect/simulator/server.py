@@ -14,6 +14,7 @@ from aiohttp import web
 from sdg_prefect.simulator import errors, protocol
 from sdg_prefect.simulator.batches import Batches
 from sdg_prefect.simulator.chance import fingerprint
+from sdg_prefect.simulator.embedding import embeddings_body
 from sdg_prefect.simulator.faults import Fate, Fault, Faults
 from sdg_prefect.simulator.minutes import Minutes
 from sdg_prefect.simulator.pooling import pooled_texts, step_scores
@@ -170,6 +171,9 @@ class SimulatedServer:
     def answer(self, path: str, body: Body) -> Body:
         """Answer a request of a batch at once; it meets the faults of a call, but no wait."""
         self._check_model(body)
+        if path == "/embeddings":
+            self._fail(self._faults.next_fate(fingerprint(*pooled_texts(body))))
+            return self._embedded(body, pooled_texts(body))
         call = protocol.read_call(body, is_chat=path == "/chat/completions")
         tokens, key = self._prompt_tokens(call), fingerprint(*call.prompts)
         fate = self._faults.next_fate(key)
@@ -232,6 +236,16 @@ class SimulatedServer:
         await response.write_eof()
         return response
 
+    async def embed(self, request: web.BaseRequest, body: Body) -> web.StreamResponse:
+        """Place texts in space, near to texts like them."""
+        texts = pooled_texts(body)
+        fate = await self._undergo(fingerprint(*texts))
+        return json_response(self._embedded(body, texts), is_cut=fate.fault is Fault.BROKEN_JSON)
+
+    def _embedded(self, body: Body, texts: list[str]) -> Body:
+        self.tally.completions += len(texts)
+        return embeddings_body(body, texts, sum(map(count_tokens, texts)))
+
     async def pool(self, request: web.BaseRequest, body: Body) -> web.StreamResponse:
         """Score the steps of solutions, as a process-reward model does."""
         texts = pooled_texts(body)
@@ -247,5 +261,6 @@ class SimulatedServer:
 _GENERATING: dict[str, Generate] = {
     "/chat/completions": SimulatedServer.chat,
     "/completions": SimulatedServer.complete,
+    "/embeddings": SimulatedServer.embed,
     "/pooling": SimulatedServer.pool,
 }

@@ -206,6 +206,6 @@ class FlowSpec:
                 item.place.line,
             )
             for item, block in self.blocks()
-            for module, extra in block.packages.items()
+            for module, extra in block.needed_packages().items()
             if find_spec(module) is None
         ]

@@ -16,6 +16,8 @@ class Format(Enum):
     PARQUET = "Parquet"
     ARROW_FILE = "Arrow file"
     ARROW_FOLDER = "Arrow folder"
+    DOCUMENT = "document"
+    """A text as a whole, which is one row."""
 
     @property
     def is_delimited(self) -> bool:
@@ -36,10 +38,17 @@ _BY_EXTENSION = {
     ".tsv": Format.TSV,
     ".parquet": Format.PARQUET,
     ".arrow": Format.ARROW_FILE,
+    **dict.fromkeys(
+        (".txt", ".md", ".markdown", ".pdf", ".docx", ".pptx", ".xlsx", ".html", ".htm"),
+        Format.DOCUMENT,
+    ),
 }
 _COMPRESSIBLE = (Format.JSON_LINES, Format.JSON, Format.CSV, Format.TSV)
 
-READABLE = "Seeds are read from .jsonl, .ndjson, .json, .csv, .tsv (each also .gz), .parquet, an Arrow folder or hf:name."
+READABLE = (
+    "Seeds are read from .jsonl, .ndjson, .json, .csv, .tsv (each also .gz), .parquet, an Arrow folder, hf:name, "
+    "or from documents: .txt, .md, .pdf, .docx, .pptx, .xlsx, .html."
+)
 WRITABLE = "Rows are written to .jsonl, .ndjson, .json, .csv, .tsv (each also .gz), .parquet or an Arrow folder (end it in /)."
 
 
@@ -65,4 +74,6 @@ def output_format_of(target: str) -> Format | None:
     if target.endswith("/") or not extension(target):
         return Format.ARROW_FOLDER
     found = format_of(target)
+    if found is Format.DOCUMENT:
+        return None
     return Format.ARROW_FOLDER if found is Format.ARROW_FILE else found

@@ -161,9 +161,9 @@ def _in_folder(source: str, folder: str, disk: Disk) -> list[Found]:
     if "state.json" in names or "dataset_dict.json" in names:
         return [Found(folder, Format.ARROW_FOLDER, disk)]
     shown = (name for name in names if not name.startswith((".", "_")))
-    return _of_one_kind(
-        source, [Found(f"{folder}/{name}", kind, disk) for name in shown if (kind := format_of(name)) is not None]
-    )
+    found = [Found(f"{folder}/{name}", kind, disk) for name in shown if (kind := format_of(name)) is not None]
+    # Beside files of rows a text says something about them.
+    return _of_one_kind(source, [file for file in found if file.format is not Format.DOCUMENT] or found)
 
 
 def _of_known_kind(path: str, disk: Disk) -> Found:

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 from sdg_prefect.errors import Problem
 from sdg_prefect.rows import PART_ROWS
 from sdg_prefect.store.delimited import read_delimited
+from sdg_prefect.store.documents import read_document
 from sdg_prefect.store.formats import Format
 from sdg_prefect.store.gathering import Rows
 from sdg_prefect.store.places import BOM, UTF8, Found, LocalDisk, broken_lines, lowered
@@ -36,6 +37,8 @@ def read_parts(found: Found, limit: int | None = None) -> Iterator[Rows | pa.Tab
     elif found.format.is_delimited:
         with found.open() as stream:
             yield from read_delimited(found, stream, limit)
+    elif found.format is Format.DOCUMENT:
+        yield read_document(found)
     elif found.format is Format.PARQUET:
         yield from _limited(_read_parquet(found), limit)
     elif found.format is Format.ARROW_FILE:

@@ -11,6 +11,7 @@ from sdg_prefect.seed_ids import SeedIds
 from sdg_prefect.spill import spilled
 from sdg_prefect.store.columns import conformed
 from sdg_prefect.store.delimited import delimited_rows, read_header, typed_schema
+from sdg_prefect.store.documents import COLUMNS
 from sdg_prefect.store.formats import Format
 from sdg_prefect.store.gathering import Gatherer, Rows
 from sdg_prefect.store.hub import PREFIX, HubName, hub_columns, read_hub
@@ -177,6 +178,8 @@ def _columns_of(found: Found) -> list[str]:
     if found.format is Format.JSON_LINES:
         with found.open() as stream:
             return _keys(read_json_lines(found, stream, _PEEKED))
+    if found.format is Format.DOCUMENT:
+        return list(COLUMNS)
     if found.format.is_delimited:
         with found.open() as stream:
             rows = delimited_rows(found, stream)

@@ -20,8 +20,8 @@ class NoReply(LookupError):
 
 def prompt_of(request: Request) -> str:
     """Return what a request asks as one text; several messages each with their role before it."""
-    if request.prompt is not None:
-        return request.prompt
+    if isinstance(request.asked, str):
+        return request.asked
     messages = list(request.messages or ())
     if len(messages) == 1:
         return _text(messages[0])

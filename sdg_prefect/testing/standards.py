@@ -122,8 +122,11 @@ def _wrong_columns(block: Block, table: pa.Table, whole: BlockResult) -> Iterato
 def _differences(
     block: Block, table: pa.Table, whole: BlockResult, run: Callable[[pa.Table, int | None], BlockResult]
 ) -> Iterator[str]:
-    if not _alike(run(table, None), whole):
+    again = run(table, None)
+    if not _alike(again, whole):
         yield "it gives other rows when it runs again."
+    if _asked(again) != _asked(whole):
+        yield "it asks something else when it runs again, so that a run which goes on would pay twice."
     if block.own_scope() == "row" and any(not _alike(run(table, size), whole) for size in (1, 2)):
         yield "it gives other rows when they are cut into other shards, although it is row-local."
     if block.own_scope() == "row" and not _is_ordered(table, whole):
@@ -146,6 +149,11 @@ def _is_ordered(table: pa.Table, whole: BlockResult) -> bool:
     places = {row_id: place for place, row_id in enumerate(ids_of(table))}
     order = [places[parent] for parent in whole.parents]
     return sum(after < before for before, after in pairwise(order)) < max(1, whole.parts)
+
+
+def _asked(result: BlockResult) -> list[str]:
+    """Return the keys under which the completions of a run are found again."""
+    return sorted(request.key("") for request in result.requests)
 
 
 def _alike(one: BlockResult, other: BlockResult) -> bool:

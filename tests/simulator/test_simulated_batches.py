@@ -132,7 +132,7 @@ def test_batches_are_listed_newest_first_page_by_page(model: SimulatedModel) -> 
 def test_what_is_not_there_is_not_found_and_a_wrong_key_is_refused(model: SimulatedModel) -> None:
     assert httpx.get(f"{model.url}/batches/batch_1").status_code == 404
     assert httpx.get(f"{model.url}/files/file-1/content").status_code == 404
-    asked = {"input_file_id": "file-1", "endpoint": "/v1/embeddings", "completion_window": "24h"}
+    asked = {"input_file_id": "file-1", "endpoint": "/v1/moderations", "completion_window": "24h"}
     assert httpx.post(f"{model.url}/batches", json=asked).status_code == 400
     file = upload(model, [line(1)])
     assert httpx.delete(f"{model.url}/files/{file['id']}").json()["deleted"] is True

@@ -10,7 +10,7 @@ import orjson
 
 from sdg_prefect.models.batches.states import MARKER, State, not_executed, read_state
 from sdg_prefect.models.budget import Spent
-from sdg_prefect.models.completion import Completion, Request
+from sdg_prefect.models.completion import Completion, Request, Route
 from sdg_prefect.models.connections import address
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import BROKEN_REPLY, CallError, Reach, Verdict
@@ -20,7 +20,8 @@ from sdg_prefect.models.queue import prompt_tokens
 from sdg_prefect.models.usage import Usage
 
 Outcome = Completion | CallError
-CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
+VERSION = "/v1/"
+"""Stands before the route of the requests in a batch."""
 
 T = TypeVar("T")
 
@@ -45,8 +46,7 @@ class BatchClient(OpenAIClient):
         Raises:
             CallError: It cannot be written as JSON.
         """
-        url = TEXT if request.prompt is not None else CHAT
-        head = orjson.dumps({"custom_id": key, "method": "POST", "url": url})
+        head = orjson.dumps({"custom_id": key, "method": "POST", "url": f"{VERSION}{request.route}"})
         return b'%s,"body":%s}\n' % (head[:-1], self._body(request))
 
     def likely_cost(self, requests: Sequence[Request]) -> Spent:
@@ -57,6 +57,8 @@ class BatchClient(OpenAIClient):
         return Spent(1, round(tokens_in + tokens_out), usd)
 
     def _longest_reply(self, request: Request) -> float:
+        if request.text is not None:
+            return 0.0
         params = self._params(request)
         most = params.get("max_completion_tokens") or params.get("max_tokens") or _USUAL_REPLY
         return float(most) * int(params.get("n") or 1)
@@ -108,21 +110,21 @@ class BatchClient(OpenAIClient):
             after = found[-1].id
         return None
 
-    async def results(self, state: State, *, is_chat: bool) -> dict[str, Outcome] | None:
+    async def results(self, state: State, route: Route) -> dict[str, Outcome] | None:
         """Fetch what came of the requests of an ended batch, by their keys; None where the endpoint has not kept it.
 
         Requests that it does not tell of are left out.
         """
-        return await _if_there(self._results(state, is_chat=is_chat))
+        return await _if_there(self._results(state, route))
 
-    async def _results(self, state: State, *, is_chat: bool) -> dict[str, Outcome]:
+    async def _results(self, state: State, route: Route) -> dict[str, Outcome]:
         found: dict[str, Outcome] = {}
         with self._translating():
             for file_id in state.files:
                 async for text in self._lines(file_id):
                     line = read_json(text)
                     if isinstance(line, dict) and line.get("custom_id"):
-                        found[str(line["custom_id"])] = self._outcome(line, is_chat=is_chat)
+                        found[str(line["custom_id"])] = self._outcome(line, route)
         return found
 
     async def _lines(self, file_id: str) -> AsyncIterator[bytes]:
@@ -139,7 +141,7 @@ class BatchClient(OpenAIClient):
             if (line := b"".join(pieces)).strip():
                 yield line
 
-    def _outcome(self, line: dict[str, Any], *, is_chat: bool) -> Outcome:
+    def _outcome(self, line: dict[str, Any], route: Route) -> Outcome:
         response = line.get("response")
         if not isinstance(response, dict):
             return not_executed(line.get("error"))
@@ -148,7 +150,7 @@ class BatchClient(OpenAIClient):
             if status >= 300:
                 return self._failed(read_error(status, orjson.dumps(body)))
             # How long the model took for one request, a batch does not tell.
-            return self._completion(body, is_chat=is_chat, seconds=0.0)
+            return self._completion(body, route, 0.0)
         except CallError as error:
             return error
         except (NoCompletion, TypeError) as error:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from sdg_prefect.models.batches.client import CHAT, TEXT, BatchClient, Outcome
+from sdg_prefect.models.batches.client import VERSION, BatchClient, Outcome
 from sdg_prefect.models.batches.following import Follower, Hopes
 from sdg_prefect.models.batches.records import Batch, Shelf
 from sdg_prefect.models.budget import Spent
@@ -154,7 +154,7 @@ class Desk:
 
     async def _submit(self, asked: list[Asked]) -> None:
         """Submit requests that one model is asked in one way: as many as the budget admits, in as few batches as may be."""
-        client, path = asked[0].client, TEXT if asked[0].request.prompt is not None else CHAT
+        client, path = asked[0].client, VERSION + asked[0].request.route
         admitted = await self._house.afford(len(asked), client.likely_cost([one.request for one in asked]))
         if len(asked) > admitted:
             self._enqueue(asked[admitted:])
@@ -231,6 +231,6 @@ def _raised(outcome: Outcome | Exception) -> Completion:
     return outcome
 
 
-def _kind(asked: Asked) -> tuple[int, bool]:
+def _kind(asked: Asked) -> tuple[int, str]:
     """Tell apart what cannot go in one batch."""
-    return id(asked.client), asked.request.prompt is not None
+    return id(asked.client), asked.request.route

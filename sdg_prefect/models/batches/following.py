@@ -176,7 +176,7 @@ class Follower:
             outcomes = refused(state, batch.keys)
             batch.outcomes = dict(outcomes)
             return True
-        found = await client.results(state, is_chat=batch.is_chat)
+        found = await client.results(state, batch.route)
         if found is None:
             self._say(f"{batch.name}: the provider has not kept its results; its requests are asked again")
             return False

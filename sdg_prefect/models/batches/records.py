@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from sdg_prefect.frozen import digest
-from sdg_prefect.models.batches.client import CHAT, Outcome
+from sdg_prefect.models.batches.client import VERSION, Outcome
+from sdg_prefect.models.completion import Route
 
 
 class BatchRecords(Protocol):
@@ -65,9 +66,9 @@ class Batch:
         return cls(digest("batch", keys, created), path, keys, created, left=set(keys))
 
     @property
-    def is_chat(self) -> bool:
-        """True where messages were sent."""
-        return self.path == CHAT
+    def route(self) -> Route:
+        """Where each of its requests would go as a call."""
+        return cast("Route", self.path.removeprefix(VERSION))
 
     @property
     def name(self) -> str:

@@ -118,6 +118,6 @@ class Dying(BatchClient):
         await self._die_at("after submission")
         return state
 
-    async def results(self, state: Any, *, is_chat: bool) -> Any:
+    async def results(self, state: Any, route: Any) -> Any:
         await self._die_at("before collection")
-        return await super().results(state, is_chat=is_chat)
+        return await super().results(state, route)

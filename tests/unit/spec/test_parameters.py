@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 
 from sdg_prefect.errors import FlowError
 from sdg_prefect.models.endpoint import resolve_endpoints

@@ -248,7 +248,7 @@ def test_broken_lines_are_all_told_the_first_five_one_by_one(tmp_path: Path) -> 
             gzip.compress(b'{"a": "' + bytes(range(65, 91)) * 9 + b'"}', mtime=0)[:-9],
             "  cannot be read: it is not a whole",
         ),
-        ("a.txt", "x", "  '.txt' is not a known kind of file. Seeds are read from .jsonl, "),
+        ("a.rtf", "x", "  '.rtf' is not a known kind of file. Seeds are read from .jsonl, "),
         ("a.parquet.gz", "x", "  '.parquet.gz' is not a known kind of file."),
         ("seeds", "x", "  has no known extension."),
     ],

@@ -1,0 +1,302 @@
+"""Bring rows into the forms that trainers read: messages, prompts with completions, preferences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from jinja2 import TemplateError
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from sdg_prefect.blocks.base import Block, Columns, Need
+from sdg_prefect.blocks.example import Example
+from sdg_prefect.blocks.llm import Expansion
+from sdg_prefect.blocks.registry import block
+from sdg_prefect.blocks.templates import TemplateText, find_variables, render
+from sdg_prefect.frozen import Frozen
+from sdg_prefect.rows import to_dataset, to_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Dataset
+
+    from sdg_prefect.blocks.context import Context
+
+Message = Mapping[str, Any]
+
+
+class Turn(Frozen):
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    """Who says it."""
+    content: TemplateText
+    """What is said: a Jinja template over the row."""
+
+
+def message_type() -> pa.DataType:
+    """Return the type of a column of messages whose contents are texts."""
+    import pyarrow as pa
+
+    return pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+
+
+def _parts_type() -> pa.DataType:
+    """Return the type of a column of messages whose contents have parts."""
+    import pyarrow as pa
+
+    url = pa.struct([("url", pa.string())])
+    part = pa.struct([("type", pa.string()), ("text", pa.string()), ("image_url", url)])
+    return pa.list_(pa.struct([("role", pa.string()), ("content", pa.list_(part))]))
+
+
+@block("FormatMessages")
+class FormatMessages(Block):
+    """Make a list of chat messages of a row, as chat blocks send it and trainers read it; empty messages are left out.
+
+    With ``images_col`` contents have parts, as OpenAI has them, and the images stand in the first message of the user.
+    """
+
+    family: ClassVar[str] = "Data for training"
+    example: ClassVar[Example] = Example(
+        config={
+            "output_col": "messages",
+            "turns": [{"role": "user", "content": "{{ question }}"}, {"role": "assistant", "content": "{{ answer }}"}],
+        },
+        rows=[{"question": "Who dances?", "answer": "Bees."}],
+        output=[
+            {
+                "question": "Who dances?",
+                "answer": "Bees.",
+                "messages": [{"role": "user", "content": "Who dances?"}, {"role": "assistant", "content": "Bees."}],
+            }
+        ],
+    )
+
+    output_col: str = Field(default="messages", min_length=1)
+    """Column that gets the messages."""
+    turns: tuple[Turn, ...] = Field(min_length=1)
+    """The messages, in order, each with its ``role`` and its ``content``, a template."""
+    history_col: str | None = None
+    """Column with messages that come before these."""
+    images_col: str | None = None
+    """Column with the address of an image, or a list of them: ``https://...`` or ``data:image/png;base64,...``."""
+
+    @model_validator(mode="after")
+    def _images_have_a_place(self) -> FormatMessages:
+        if self.images_col is not None and all(turn.role != "user" for turn in self.turns):
+            raise PydanticCustomError("turns", "'images_col' needs a turn of the user, where the images stand.")
+        if self.images_col is not None and self.history_col is not None:
+            raise PydanticCustomError("turns", "'images_col' and 'history_col' do not go together.")
+        return self
+
+    def reads(self) -> Iterable[Need]:
+        found = [find_variables(turn.content) for turn in self.turns]
+        needed = frozenset().union(*(one.needed for one in found))
+        optional = frozenset().union(*(one.optional for one in found)) - needed
+        columns = [name for name in (self.history_col, self.images_col) if name is not None]
+        return [*map(Need, columns), *map(Need, sorted(needed)), *(Need(name, optional=True) for name in sorted(optional))]
+
+    def writes(self) -> Iterable[str]:
+        return (self.output_col,)
+
+    def run(self, rows: Dataset, context: Context) -> Dataset:
+        """Fill the templates of each row."""
+        table = to_table(rows)
+        wanted = {need.column for need in self.reads()}
+        seen = table.select([name for name in table.column_names if name in wanted])
+        expansion = Expansion((self.output_col,))
+        for place, row in enumerate(seen.to_pylist() if seen.num_columns else [{}] * table.num_rows):
+            try:
+                messages = self._messages(row)
+            except TemplateError as error:
+                context.reject(place, "TemplateFailed", str(error))
+                continue
+            if messages:
+                expansion.add(place, [messages])
+            else:
+                context.reject(place, "NoMessages", "every message of the row is empty.")
+        return to_dataset(expansion.table(table, message_type() if self.images_col is None else _parts_type()))
+
+    def _messages(self, row: Mapping[str, Any]) -> list[Message]:
+        filled = [{"role": turn.role, "content": _filled(turn.content, row)} for turn in self.turns]
+        if self.images_col is not None:
+            return _with_images(filled, row[self.images_col])
+        before = [] if self.history_col is None else row[self.history_col] or []
+        said = [*before, *filled]
+        return [{"role": one.get("role"), "content": one["content"]} for one in said if one.get("content")]
+
+
+def _filled(template: str, row: Mapping[str, Any]) -> str:
+    return render(template, {name: "" if value is None else value for name, value in row.items()}).strip()
+
+
+def _with_images(messages: Sequence[Message], images: Any) -> list[Message]:
+    """Give the contents parts, and put the images into the first message of the user."""
+    addresses = images if isinstance(images, list) else [images]
+    shown = [{"type": "image_url", "text": None, "image_url": {"url": str(one)}} for one in addresses if one]
+    first = next(number for number, message in enumerate(messages) if message["role"] == "user")
+    made: list[Message] = []
+    for number, message in enumerate(messages):
+        parts = [{"type": "text", "text": message["content"], "image_url": None}] if message["content"] else []
+        parts += shown if number == first else []
+        if parts:
+            made.append({"role": message["role"], "content": parts})
+    return made
+
+
+Layout = Literal["messages", "prompt_completion", "alpaca", "sharegpt"]
+
+
+@block("FormatForTuning")
+class FormatForTuning(Block):
+    """Bring a prompt and its response into the form that a trainer reads for supervised fine-tuning.
+
+    ``messages`` and ``prompt_completion`` are those of TRL and of OpenAI, ``alpaca`` has ``instruction``, ``input`` and
+    ``output``, ``sharegpt`` has ``conversations``. A row without a prompt or a response is rejected. Name the new columns in
+    ``output_columns`` of the flow to have nothing else in the output.
+    """
+
+    family: ClassVar[str] = "Data for training"
+    example: ClassVar[Example] = Example(
+        config={"prompt_col": "question", "response_col": "answer", "layout": "sharegpt"},
+        rows=[{"question": "Who dances?", "answer": "Bees."}],
+        output=[
+            {
+                "question": "Who dances?",
+                "answer": "Bees.",
+                "conversations": [{"from": "human", "value": "Who dances?"}, {"from": "gpt", "value": "Bees."}],
+            }
+        ],
+    )
+
+    prompt_col: str = Field(min_length=1)
+    """Column with what the user says."""
+    response_col: str = Field(min_length=1)
+    """Column with what the assistant says."""
+    layout: Layout = "messages"
+    """The form."""
+    system: str | None = None
+    """What the system says, the same for every row."""
+    input_col: str | None = None
+    """Column with the material of the instruction; it follows the prompt where the form has no place of its own for it."""
+    reasoning_col: str | None = None
+    """Column with thoughts, which are put before the response between ``<think>`` and ``</think>``."""
+
+    def reads(self) -> Iterable[str]:
+        names = (self.prompt_col, self.response_col, self.input_col, self.reasoning_col)
+        return dict.fromkeys(name for name in names if name is not None)
+
+    def writes(self) -> Iterable[str]:
+        return {
+            "messages": ("messages",),
+            "prompt_completion": ("prompt", "completion"),
+            "alpaca": ("instruction", "input", "output"),
+            "sharegpt": ("conversations",),
+        }[self.layout]
+
+    def doubts(self, before: Columns) -> Iterable[str]:
+        if self.layout == "alpaca" and self.system is not None:
+            yield "the form 'alpaca' has no place for 'system', which has no effect."
+
+    def run(self, rows: Dataset, context: Context) -> Dataset:
+        """Lay out each row."""
+        table = to_table(rows)
+        expansion = Expansion(tuple(self.writes()))
+        for place, row in enumerate(table.select(list(self.reads())).to_pylist()):
+            prompt, response = (_said(row[name]) for name in (self.prompt_col, self.response_col))
+            if not prompt or not response:
+                empty = self.response_col if prompt else self.prompt_col
+                context.reject(place, "NothingSaid", f"'{empty}' is empty.")
+                continue
+            more = _said(row[self.input_col]) if self.input_col is not None else ""
+            thoughts = _said(row[self.reasoning_col]) if self.reasoning_col is not None else ""
+            response = f"<think>\n{thoughts}\n</think>\n\n{response}" if thoughts else response
+            expansion.add(place, self._laid_out(prompt, more, response))
+        return to_dataset(expansion.table(table, self._kinds()))
+
+    def _laid_out(self, prompt: str, more: str, response: str) -> list[Any]:
+        asked = f"{prompt}\n\n{more}" if more else prompt
+        said = [("system", self.system)] if self.system else []
+        match self.layout:
+            case "alpaca":
+                return [prompt, more, response]
+            case "prompt_completion":
+                return [_messages([*said, ("user", asked)]), _messages([("assistant", response)])]
+            case "sharegpt":
+                turns = [*said, ("human", asked), ("gpt", response)]
+                return [[{"from": who, "value": text} for who, text in turns]]
+        return [_messages([*said, ("user", asked), ("assistant", response)])]
+
+    def _kinds(self) -> list[pa.DataType]:
+        import pyarrow as pa
+
+        if self.layout == "alpaca":
+            return [pa.string()] * 3
+        if self.layout == "sharegpt":
+            return [pa.list_(pa.struct([("from", pa.string()), ("value", pa.string())]))]
+        return [message_type()] * 2
+
+
+def _said(value: Any) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def _messages(turns: Iterable[tuple[str, str]]) -> list[Message]:
+    return [{"role": role, "content": content} for role, content in turns]
+
+
+@block("FormatPreference")
+class FormatPreference(Block):
+    """Bring a prompt with a better and a worse response into the form that trainers read for DPO and reward models.
+
+    The columns are ``prompt``, ``chosen`` and ``rejected``, as TRL has them: lists of messages, or texts. A row without one of
+    them, or whose responses are the same, is rejected.
+    """
+
+    family: ClassVar[str] = "Data for training"
+    example: ClassVar[Example] = Example(
+        config={"prompt_col": "question", "chosen_col": "best", "rejected_col": "worst", "conversational": False},
+        rows=[{"question": "Who dances?", "best": "Bees.", "worst": "Cows."}],
+        output=[
+            {"question": "Who dances?", "best": "Bees.", "worst": "Cows.", "prompt": "Who dances?", "chosen": "Bees.", "rejected": "Cows."}  # noqa: E501
+        ],
+    )  # fmt: skip
+
+    prompt_col: str = Field(min_length=1)
+    """Column with what the user says."""
+    chosen_col: str = Field(min_length=1)
+    """Column with the better response."""
+    rejected_col: str = Field(min_length=1)
+    """Column with the worse one."""
+    system: str | None = None
+    """What the system says, the same for every row; for messages."""
+    conversational: bool = True
+    """False for texts in place of lists of messages."""
+
+    def reads(self) -> Iterable[str]:
+        return dict.fromkeys((self.prompt_col, self.chosen_col, self.rejected_col))
+
+    def writes(self) -> Iterable[str]:
+        return ("prompt", "chosen", "rejected")
+
+    def run(self, rows: Dataset, context: Context) -> Dataset:
+        """Lay out each row."""
+        import pyarrow as pa
+
+        table = to_table(rows)
+        expansion = Expansion(tuple(self.writes()))
+        for place, row in enumerate(table.select(list(self.reads())).to_pylist()):
+            prompt, chosen, rejected = (_said(row[name]) for name in (self.prompt_col, self.chosen_col, self.rejected_col))
+            if not (prompt and chosen and rejected):
+                context.reject(place, "NothingSaid", "the prompt or one of the responses is empty.")
+            elif chosen == rejected:
+                context.reject(place, "SameResponses", "the better and the worse response are the same.", raw=chosen)
+            elif self.conversational:
+                said = [("system", self.system)] if self.system else []
+                replies = (_messages([("assistant", text)]) for text in (chosen, rejected))
+                expansion.add(place, [_messages([*said, ("user", prompt)]), *replies])
+            else:
+                expansion.add(place, [prompt, chosen, rejected])
+        return to_dataset(expansion.table(table, [message_type() if self.conversational else pa.string()] * 3))

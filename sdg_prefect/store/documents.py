@@ -1,0 +1,70 @@
+"""Documents as seeds: each file is a row with its name and its text."""
+
+from __future__ import annotations
+
+import io
+from importlib.util import find_spec
+
+from sdg_prefect.store.formats import extension
+from sdg_prefect.store.gathering import Rows
+from sdg_prefect.store.places import BOM, UTF8, Found
+
+COLUMNS = ("file", "document")
+"""The columns of such seeds: the name of the file, and its text."""
+TEXTS = (".txt", ".md", ".markdown")
+"""Documents that are text already."""
+
+_PDF = ".pdf"
+_PLAIN_PDF = "Install what reads PDF: pip install 'sdg-prefect[pdf]', or 'sdg-prefect[docling]' for tables, columns and scans."
+_OFFICE = "Install what reads it: pip install 'sdg-prefect[docling]'."
+
+
+def read_document(found: Found) -> Rows:
+    """Return the one row of a document. A file without text gives a row with an empty one.
+
+    Text is taken as it is. Where docling is installed it turns everything else into Markdown; pypdf takes the plain text of PDF.
+
+    Raises:
+        InputError: It is not UTF-8, or cannot be read, or what reads it is not installed.
+    """
+    with found.open() as stream:
+        content = stream.read()
+    name = found.path.rsplit("/", 1)[-1]
+    return Rows([dict(zip(COLUMNS, (name, _text(found, name, content)), strict=True))], found.path, [1], by_line=False)
+
+
+def _text(found: Found, name: str, content: bytes) -> str:
+    if extension(name) in TEXTS:
+        try:
+            return content.removeprefix(BOM).decode()
+        except UnicodeDecodeError as error:
+            raise found.problem("not UTF-8 text.", UTF8, content.count(b"\n", 0, error.start) + 1) from error
+    if find_spec("docling") is not None:
+        return _by_docling(found, name, content)
+    if extension(name) != _PDF:
+        raise found.problem("is an office document or a page, which nothing that is installed can read.", _OFFICE)
+    if find_spec("pypdf") is None:
+        raise found.problem("is a PDF, which nothing that is installed can read.", _PLAIN_PDF)
+    return _by_pypdf(found, content)
+
+
+def _by_pypdf(found: Found, content: bytes) -> str:
+    from pypdf import PdfReader
+    from pypdf.errors import PyPdfError
+
+    try:
+        return "\n\n".join(page.extract_text().strip() for page in PdfReader(io.BytesIO(content)).pages)
+    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise found.problem(f"is not a PDF that can be read: {error}.") from error
+
+
+def _by_docling(found: Found, name: str, content: bytes) -> str:
+    from docling.datamodel.base_models import DocumentStream
+    from docling.document_converter import DocumentConverter
+    from docling.exceptions import BaseError
+
+    try:
+        converted = DocumentConverter().convert(DocumentStream(name=name, stream=io.BytesIO(content)))
+        return str(converted.document.export_to_markdown())
+    except (BaseError, ValueError, OSError) as error:
+        raise found.problem(f"cannot be read by docling: {error}.") from error

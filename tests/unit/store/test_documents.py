@@ -1,0 +1,85 @@
+"""Documents as seeds: a row for each file."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from sdg_prefect.errors import FlowError, InputError
+from sdg_prefect.rows import without_ids
+from sdg_prefect.store.output import check_output
+from sdg_prefect.store.seeds import peek_columns, read_seeds
+
+
+def rows(source: Path | str) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = without_ids(read_seeds(str(source))).to_pylist()
+    return found
+
+
+def pdf_saying(*pages: str) -> bytes:
+    """Write a PDF with a line of text on each page."""
+    kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(pages)))
+    objects = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        f"<</Type/Pages/Count {len(pages)}/Kids[{kids}]>>",
+        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    ]
+    for number, page in enumerate(pages):
+        stream = f"BT /F1 12 Tf 72 720 Td ({page}) Tj ET"
+        box = "/MediaBox[0 0 612 792]/Resources<</Font<</F1 3 0 R>>>>"
+        objects += [
+            f"<</Type/Page/Parent 2 0 R{box}/Contents {5 + 2 * number} 0 R>>",
+            f"<</Length {len(stream)}>>stream\n{stream}\nendstream",
+        ]
+    body, places = "%PDF-1.4\n", []
+    for number, text in enumerate(objects, 1):
+        places.append(len(body))
+        body += f"{number} 0 obj\n{text}\nendobj\n"
+    table = "".join(f"{place:010} 00000 n \n" for place in places)
+    end = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}trailer<</Size {len(objects) + 1}/Root 1 0 R>>\nstartxref\n{len(body)}\n%%EOF"
+    return (body + end).encode()
+
+
+def test_each_text_of_a_folder_is_a_row_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "b.md").write_text("# Bees\n\nThey dance.\n")
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfCows\n")
+    expected = [{"file": "a.txt", "document": "Cows\n"}, {"file": "b.md", "document": "# Bees\n\nThey dance.\n"}]
+    assert rows(tmp_path) == expected
+    assert rows(tmp_path / "*.md") == expected[1:]
+    assert peek_columns(str(tmp_path)) == ("file", "document")
+    assert len(read_seeds(str(tmp_path), limit=1)) == 1
+
+
+def test_a_text_beside_files_of_rows_is_no_seed(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("What this is.")
+    (tmp_path / "seeds.jsonl").write_text('{"q": "Why?"}\n')
+    assert rows(tmp_path) == [{"q": "Why?"}]
+
+
+def test_the_text_of_a_pdf_is_read_page_by_page(tmp_path: Path) -> None:
+    (tmp_path / "bees.pdf").write_bytes(pdf_saying("Bees dance.", "They sing."))
+    (row,) = rows(tmp_path / "bees.pdf")
+    assert row["document"].split() == ["Bees", "dance.", "They", "sing."]
+
+
+def test_what_cannot_be_read_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"fine\n\xff\n")
+    with pytest.raises(InputError, match=r"a\.txt:2  not UTF-8 text"):
+        rows(tmp_path / "a.txt")
+    (tmp_path / "a.pdf").write_bytes(b"no PDF")
+    with pytest.raises(InputError, match="is not a PDF that can be read"):
+        rows(tmp_path / "a.pdf")
+
+
+@pytest.mark.skipif(find_spec("docling") is not None, reason="docling is installed")
+def test_an_office_document_needs_an_extra(tmp_path: Path) -> None:
+    (tmp_path / "a.docx").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"pip install 'sdg-prefect\[docling\]'"):
+        rows(tmp_path / "a.docx")
+
+
+def test_rows_are_not_written_as_documents() -> None:
+    with pytest.raises(FlowError, match=r"'\.md' is not a known kind of file"):
+        check_output("out.md")
