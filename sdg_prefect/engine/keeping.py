@@ -78,12 +78,7 @@ class Keeping:
         self._origin = {"started": now, "files": files_at(self.plan.file), "git": revision_of(self.plan.file)}
 
     def deliver(
-        self,
-        shards: Sequence[Shard],
-        target: Target,
-        tallies: Mapping[str, BlockTally],
-        made: Sequence[Made],
-        most: int | None = None,
+        self, shards: Sequence[Shard], target: Target, tallies: Mapping[str, BlockTally], made: Sequence[Made]
     ) -> list[pa.Table]:
         """Write the rows of shards to the output, if they are what the flow expects, and return those that were.
 
@@ -92,11 +87,11 @@ class Keeping:
             target: Where the output is.
             tallies: The counts of all blocks.
             made: What each block made.
-            most: How many rows are wanted, from the first on; None for all.
 
         Raises:
             ExpectationError: The rows are not as expected, and the run fails for that.
         """
+        most = None if self.plan.target is None else self.plan.target.rows
         rows = gather(self.root, shards, self.plan.output_columns, most)
         apart = self.gates.judge(rows, tallies, made)
         delivery = deliver(self.root, self.run_id, rows, apart, target, self.rejects)

@@ -31,14 +31,14 @@ class Outcome:
     tables: list[pa.Table]
 
 
-def status_of(blocks: Iterable[BlockTally], reach: Reach | None, tables: Sequence[pa.Table], quarantined: int) -> str:
+def status_of(blocks: Iterable[BlockTally], tables: Sequence[pa.Table], quarantined: int, reach: Reach | None) -> str:
     """Return the status of a run that came to its end.
 
     Args:
         blocks: What its blocks did.
-        reach: How far it has come, if it has a target.
         tables: The rows of its output.
         quarantined: Rows that were kept apart.
+        reach: How far it came to its target, if it has one.
     """
     if quarantined and not any(table.num_rows for table in tables):
         return QUARANTINED

@@ -176,9 +176,9 @@ class Run:
         self.stop.go_on(Phase.WRITING)
         self.task_runs = walk.task_runs
         await self._keep_rejects(walk)
-        known = (self.target, self.tallies, walk.made, self.reach.target.rows if self.reach else None)
+        known = (self.target, self.tallies, walk.made)
         self.tables = await walk.whole(shards, lambda whole: asyncio.to_thread(self.keeping.deliver, whole, *known))
-        report = self.report(status_of(self.tallies.values(), self.reach, self.tables, self.keeping.quarantined))
+        report = self.report(status_of(self.tallies.values(), self.tables, self.keeping.quarantined, self.reach))
         await self._keep(report)
         self.stop.phase = Phase.FINISHED
         return report
