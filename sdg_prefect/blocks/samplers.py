@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -92,17 +93,17 @@ class Sampler(Block):
             values.append(drawn_by.draw(context.random(row_id)))
         return to_dataset(set_column(table, self.output_col, pa.array(values, self.kind([self, *cases.values()]))))
 
+    @abstractmethod
     def draw(self, chance: random.Random) -> Any:
         """Draw a value from a generator of random numbers that belongs to the row."""
-        raise NotImplementedError
 
+    @abstractmethod
     def kind(self, ways: Sequence[Self]) -> pa.DataType:
         """Return the type of the column.
 
         Args:
             ways: This sampler and those of its cases.
         """
-        raise NotImplementedError
 
 
 @block("SampleCategory")

@@ -13,10 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from sdg_prefect import generate
+from sdg_prefect.engine import server
 from sdg_prefect.errors import RejectedRows
 from sdg_prefect.settings import settings
 from sdg_prefect.simulator import SimulatedModel, SimulatorSettings
 from tests.e2e.commands import Ran, Started, start, user_environment, wait_for
+from tests.e2e.history import History
 
 Row = dict[str, Any]
 
@@ -173,3 +175,11 @@ def model() -> Iterator[SimulatedModel]:
     """A simulated model that answers at once; ``change`` gives it faults."""
     with SimulatedModel(SimulatorSettings()) as server:
         yield server
+
+
+@pytest.fixture
+def history() -> History:
+    """The managed server of the tests, running."""
+    managed = server.begin_managed()
+    server.wait_until_ready(managed)
+    return History(managed.api_url)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -60,3 +63,28 @@ def a_home(folder: Path, *, is_new: bool = False) -> Iterator[Path]:
         finally:
             server.stop()
             settings.cache_clear()
+
+
+@contextmanager
+def another_server(folder: Path) -> Iterator[str]:
+    """Serve Prefect as a user does who has a server of their own."""
+    give_database(folder)
+    port = free_port()
+    own = {"PREFECT_HOME": str(folder), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | own
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"]
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet, start_new_session=True)
+    try:
+        yield f"http://127.0.0.1:{port}/api"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+
+
+def is_answering(api_url: str) -> bool:
+    """Return whether a server answers."""
+    try:
+        return httpx.get(f"{api_url}/health", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False

@@ -10,7 +10,7 @@ import pytest
 from sdg_prefect.engine import server
 from sdg_prefect.errors import TargetMissed
 from sdg_prefect.simulator import SimulatedModel, SimulatorSettings
-from tests.e2e.test_on_prefect import History
+from tests.e2e.history import History
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Project

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sdg_prefect.simulator import SimulatedModel
-from tests.e2e.servers import ask
-from tests.e2e.test_on_prefect import another_server, is_answering
+from tests.e2e.servers import another_server, ask, is_answering
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Project

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
-from sdg_prefect.engine import server
 from sdg_prefect.errors import SdgError
 from sdg_prefect.simulator import SimulatedModel
-from tests.e2e.servers import ask, give_database
-from tests.ports import free_port
+from tests.e2e.history import History, states
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Project
@@ -66,71 +55,6 @@ INNERMOST = """\
 - block_type: DuplicateColumns
   block_config: {block_name: copy_again, columns_map: {kept: again}}
 """
-
-
-@dataclass(frozen=True)
-class History:
-    """What a Prefect server knows."""
-
-    api_url: str
-
-    def find(self, kind: str, **body: Any) -> list[dict[str, Any]]:
-        """Ask for all entries of a kind."""
-        found: list[dict[str, Any]] = []
-        while True:
-            page = ask("POST", f"{self.api_url}/{kind}/filter", json={**body, "offset": len(found), "limit": 200}).json()
-            found += page
-            if len(page) < 200:
-                return found
-
-    def run(self, report: dict[str, Any]) -> dict[str, Any]:
-        """Return the flow run of a report."""
-        (found,) = self.find("flow_runs", flow_runs={"name": {"any_": [f"{report['flow']} {report['run_id']}"]}})
-        return found
-
-    def tasks(self, flow_run: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the task runs of a flow run, without those that stand for its subflows."""
-        inner = {one["parent_task_run_id"] for one in self.subflows(flow_run)}
-        return [one for one in self._task_runs(flow_run) if one["id"] not in inner]
-
-    def subflows(self, flow_run: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the runs of the pipelines of a flow run, the earliest first."""
-        found = self.find("flow_runs", flow_runs={"parent_flow_run_id": {"any_": [flow_run["id"]]}})
-        return sorted(found, key=lambda one: str(one["start_time"]))
-
-    def family(self, flow_run: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return a flow run and all below it."""
-        return [flow_run, *(one for child in self.subflows(flow_run) for one in self.family(child))]
-
-    def all_tasks(self, report: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the task runs of a whole run."""
-        return [task for flow_run in self.family(self.run(report)) for task in self.tasks(flow_run)]
-
-    def tree(self, flow_run: dict[str, Any]) -> dict[str, Any]:
-        """Return the names of the task runs and subflows, as they are nested."""
-        inner = {one["name"]: self.tree(one) for one in self.subflows(flow_run)}
-        return {**dict.fromkeys(sorted(task["name"] for task in self.tasks(flow_run))), **inner}
-
-    def flow_name(self, flow_run: dict[str, Any]) -> str:
-        """Return the name of the flow of a flow run."""
-        (flow,) = self.find("flows", flows={"id": {"any_": [flow_run["flow_id"]]}})
-        return str(flow["name"])
-
-    def _task_runs(self, flow_run: dict[str, Any]) -> list[dict[str, Any]]:
-        return self.find("task_runs", task_runs={"flow_run_id": {"any_": [flow_run["id"]]}})
-
-
-@pytest.fixture
-def history() -> History:
-    """The managed server of the tests, running."""
-    managed = server.begin_managed()
-    server.wait_until_ready(managed)
-    return History(managed.api_url)
-
-
-def states(runs: list[dict[str, Any]]) -> set[tuple[str, str]]:
-    """Return the states that there are, by type and name."""
-    return {(run["state_type"], run["state_name"]) for run in runs}
 
 
 def test_a_yaml_file_is_a_flow_and_a_pipeline_a_subflow(project: Project, model: SimulatedModel, history: History) -> None:
@@ -346,90 +270,3 @@ def test_a_failed_run_says_why_and_leaves_nothing_running(project: Project, mode
         return not left & {one["state_type"] for one in (*history.family(whole), *history.all_tasks(project.report()))}
 
     project.wait_for(has_ended, "the end of every run", 20)
-
-
-@contextmanager
-def another_server(folder: Path) -> Iterator[str]:
-    """Serve Prefect as a user does who has a server of their own."""
-    give_database(folder)
-    port = free_port()
-    own = {"PREFECT_HOME": str(folder), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")} | own
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"]
-    quiet = subprocess.DEVNULL
-    process = subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet, start_new_session=True)
-    try:
-        yield f"http://127.0.0.1:{port}/api"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
-
-
-def is_answering(api_url: str) -> bool:
-    """Return whether a server answers."""
-    try:
-        return httpx.get(f"{api_url}/health", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-@pytest.mark.timeout(600)
-def test_a_server_of_the_users_gets_the_run_and_no_other_is_started(
-    project: Project, model: SimulatedModel, history: History
-) -> None:
-    project.seeds(2)
-    home = project.folder / "home"
-    with another_server(project.folder / "prefect") as api_url:
-        project.wait_for(lambda: is_answering(api_url), "the server's start")
-        ran = project.run(model.url, PREFECT_API_URL=api_url, SDG_PREFECT_HOME=str(home))
-        assert ran.code == 0, ran.stderr
-        theirs = History(api_url)
-        assert states(theirs.family(theirs.run(ran.report))) == {("COMPLETED", "Completed")}
-        assert len(theirs.all_tasks(ran.report)) == 2
-    assert not (home / "server.json").exists()
-
-
-def test_a_server_out_of_reach_is_told_and_the_run_goes_on_with_the_managed_one(
-    project: Project, model: SimulatedModel, history: History
-) -> None:
-    project.seeds(2)
-    ran = project.run(model.url, PREFECT_API_URL=f"http://127.0.0.1:{free_port()}/api")
-    assert ran.code == 0, ran.stderr
-    (line,) = [line for line in ran.stderr.splitlines() if "PREFECT_API_URL" in line]
-    assert "no Prefect server answers" in line
-    assert "The run goes on with a local server." in line
-    assert states(history.family(history.run(ran.report))) == {("COMPLETED", "Completed")}
-
-
-def test_a_server_that_dies_in_the_middle_of_a_run_does_not_stop_it(
-    project: Project, model: SimulatedModel, history: History
-) -> None:
-    seeds = project.documents(12)
-    expected = project.generate(seeds, model.url, storage=project.folder / "elsewhere")
-    paid = model.stats()["completions"]
-    model.change(latency=0.5)
-    project.seeds(seeds)
-    home = project.folder / "home"
-    give_database(home / "prefect")
-    own = {"SDG_PREFECT_HOME": str(home), "SDG_PREFECT_SERVER_PORT": str(free_port())}
-    run = project.start(model.url, "--shard-size", "2", "--concurrency", "4", **own)
-    try:
-        run.wait_for(lambda: model.stats()["completions"] >= paid + 6, "the sixth reply")
-        first = address(home)
-        os.kill(first["pid"], signal.SIGKILL)
-        ran = run.wait()
-        second = address(home)
-    finally:
-        project.command("server", "stop", **own).wait()
-    assert ran.code == 0, ran.stderr
-    assert project.output() == expected
-    assert ran.report["llm_calls"] == 24
-    assert "Traceback" not in ran.stderr
-    assert "has died and is started again" in ran.stderr
-    assert (second["port"], second["pid"] != first["pid"]) == (first["port"], True)
-
-
-def address(home: Path) -> dict[str, Any]:
-    """Return where the managed server of a home is."""
-    found: dict[str, Any] = json.loads((home / "server.json").read_text("utf-8"))
-    return found
