@@ -30,6 +30,9 @@ def generate(
     limit: int | None = None,
     budget: float | None = None,
     budget_tokens: int | None = None,
+    target_rows: int | None = None,
+    max_candidates: int | None = None,
+    allow_missed: bool = False,
     overrides: Sequence[str] = (),
     parameters: Mapping[str, Any] | None = None,
     fresh: bool = False,
@@ -55,6 +58,9 @@ def generate(
         limit: Only so many of the first seeds.
         budget: US dollars that all runs of the flow on this store may cost; the flow's own budget if not given.
         budget_tokens: Tokens that all runs of the flow on this store may cost; the flow's own budget if not given.
+        target_rows: Take seeds, again and again if need be, until exactly so many rows come out.
+        max_candidates: Try so many seeds for these rows at most; ten for each row if not given.
+        allow_missed: Count as a success even if fewer rows come out than are wanted.
         overrides: Fields of blocks to set, each as BLOCK.KEY=VALUE.
         parameters: Values of the flow's parameters, each as NAME=VALUE.
         fresh: Reuse nothing of earlier runs.
@@ -66,12 +72,13 @@ def generate(
     Raises:
         FlowError: The flow or the seeds are wrong; nothing was run. Carries every problem.
         RejectedRows: Rows were rejected, more than allowed. The others are in the error's ``dataset``.
+        TargetMissed: Fewer rows came out than are wanted. They are in the error's ``dataset``.
         ReviewStopped: A person decided to stop the run, or nobody decided.
         BudgetReached: The budget is used up; the same call with a higher one goes on from there.
         SdgError: The run could not finish; the same call goes on from there.
     """
     from sdg_prefect.engine.start import run
-    from sdg_prefect.errors import RejectedRows
+    from sdg_prefect.errors import RejectedRows, TargetMissed
     from sdg_prefect.rows import concat, to_dataset, without_ids
 
     options = RunOptions(
@@ -89,6 +96,9 @@ def generate(
         limit=limit,
         budget=budget,
         budget_tokens=budget_tokens,
+        target_rows=target_rows,
+        max_candidates=max_candidates,
+        allow_missed=allow_missed,
         overrides=overrides,
         parameters=parameters or {},
         fresh=fresh,
@@ -100,6 +110,8 @@ def generate(
     outcome = run(options)
     table = concat(outcome.tables)
     made = to_dataset(table if keep_ids else without_ids(table))
+    if not outcome.is_success and (target := outcome.report.target) and made.num_rows < target["rows"]:
+        raise TargetMissed(made.num_rows, target["rows"], target["candidates"], made)
     if not outcome.is_success:
         raise RejectedRows(outcome.report.total.rejected, outcome.report.run_id, made)
     return made

@@ -4,6 +4,19 @@ from __future__ import annotations
 
 from sdg_prefect.frozen import Frozen
 
+_OF_ROWS = (
+    "rows_in",
+    "rows_out",
+    "gave_rows",
+    "skipped",
+    "filtered",
+    "deduplicated",
+    "rejected",
+    "unparsed",
+    "bought_usd",
+    "bought_known",
+)
+
 
 class Counts(Frozen):
     """What happened to the rows of a block, and what it took.
@@ -48,6 +61,16 @@ class Counts(Frozen):
     def is_conserved(self) -> bool:
         """True if no input row was lost or counted twice."""
         return self.rows_in == self.gave_rows + self.filtered + self.deduplicated + self.rejected
+
+    @property
+    def rows_alone(self) -> Counts:
+        """What became of the rows and what they cost, without the calls that a run made for them."""
+        return Counts(**self.model_dump(include=set(_OF_ROWS)))
+
+    @property
+    def without_rows(self) -> Counts:
+        """The calls that a run made, without what became of the rows."""
+        return Counts(**self.model_dump(exclude=set(_OF_ROWS)))
 
     def __add__(self, other: Counts) -> Counts:
         mine, theirs = self.model_dump(), other.model_dump()

@@ -103,6 +103,22 @@ class RejectedRows(SdgError):
         return RejectedRows, (self.rejected, self.run_id, self.dataset)
 
 
+class TargetMissed(SdgError):
+    """A run finished with fewer rows than were wanted, after as many candidates as it may try."""
+
+    def __init__(self, rows: int, wanted: int, candidates: int, dataset: Any) -> None:
+        message = f"{rows:,} of {wanted:,} rows came out of {candidates:,} candidates."
+        super().__init__(message, "The same call with a higher max_candidates goes on; allow_missed=True takes what there is.")
+        self.rows = rows
+        self.wanted = wanted
+        self.candidates = candidates
+        self.dataset = dataset
+        """The rows that were made."""
+
+    def __reduce__(self) -> tuple[type[SdgError], tuple[Any, ...]]:
+        return TargetMissed, (self.rows, self.wanted, self.candidates, self.dataset)
+
+
 class Interrupted(KeyboardInterrupt):
     """A run was stopped; the same call goes on from there. Not an SdgError: what handles failures lets it pass."""
 

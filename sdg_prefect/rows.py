@@ -26,6 +26,8 @@ _PLACE = "__place_"
 _ID_BYTES = 12
 PART_ROWS = 10_000
 """Rows that are Python values, or copied, at one time."""
+_LAP = "target_rows"
+"""The maker of the ids of seeds that are taken again, for more rows."""
 _REPEAT = "IterBlock"
 """The maker of the ids that rows get in each round of a repetition."""
 
@@ -115,6 +117,11 @@ def with_ids(table: pa.Table, ids: Sequence[str] | pa.ChunkedArray) -> pa.Table:
 def in_round(table: pa.Table, number: int) -> pa.Table:
     """Return the same rows as the input of one round of a repetition: in each they have ids of their own."""
     return with_ids(table, [child_id(row_id, _REPEAT, number) for row_id in ids_of(table)])
+
+
+def in_lap(table: pa.Table, number: int) -> pa.Table:
+    """Return the same seeds as they are taken once more; the first time, 0, they have their own ids."""
+    return with_ids(table, [child_id(row_id, _LAP, number) for row_id in ids_of(table)]) if number else table
 
 
 def set_column(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray | Sequence[Any]) -> pa.Table:

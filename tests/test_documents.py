@@ -23,7 +23,9 @@ from sdg_prefect import generate
 from sdg_prefect.blocks import block_names, find_block
 from sdg_prefect.blocks.reference import reference_page
 from sdg_prefect.cli.app import app
+from sdg_prefect.engine.deploying import schedules_of
 from sdg_prefect.engine.options import RunOptions
+from sdg_prefect.engine.parameters import DeployedOptions
 from sdg_prefect.engine.preparing import prepare
 from sdg_prefect.settings import Settings
 
@@ -288,6 +290,8 @@ def test_a_deployment_names_a_flow_that_is_there_with_parameters_that_it_has(dep
     assert {key for key, parameter in parameters.items() if parameter.default is parameter.empty} <= set(given)
     assert (ROOT / given["flow"]).is_file()
     assert (ROOT / given["input"]).is_file()
+    DeployedOptions(**given)
+    assert len(schedules_of(deployment)) == len(deployment.get("schedules", ()))
     assert f"`{flow.name}/{deployment['name']}`" in _text("deployments/README.md")
 
 

@@ -50,3 +50,13 @@ def test_the_package_itself_loads_nothing() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout.strip() == "[]"
+
+
+def test_prefects_server_loads_the_block_types_by_entry_point_and_nothing_heavy_with_them() -> None:
+    code = (
+        "import sys; from prefect.plugins import load_prefect_collections as load; print(load()['sdg_prefect'].__name__);"
+        " print([name for name in ('datasets', 'pyarrow', 'pandas', 'litellm', 'aiohttp') if name in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.split("\n", 1) == ["sdg_prefect.engine.prefect_blocks", "[]\n"]

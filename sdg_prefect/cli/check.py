@@ -20,7 +20,20 @@ if TYPE_CHECKING:
     from sdg_prefect.spec.flow import FlowSpec
 
 
-@takes("flow", "input", "model", "api_base", "models", "overrides", "parameters", "date", "timezone", "partition")
+@takes(
+    "flow",
+    "input",
+    "model",
+    "api_base",
+    "models",
+    "target_rows",
+    "max_candidates",
+    "overrides",
+    "parameters",
+    "date",
+    "timezone",
+    "partition",
+)
 def check(
     asked: RunOptions,
     blocks: Blocks = None,

@@ -25,6 +25,8 @@ _METAVARS = {
     "storage": "PLACE",
     "runner": "KIND[=WHERE]",
     "limit": "N",
+    "target_rows": "N",
+    "max_candidates": "N",
     "budget": "USD",
     "budget_tokens": "N",
     "overrides": "BLOCK.KEY=VALUE",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sdg_prefect.plan.plan import Plan
 
 
-_OF_RUNS = {"api_key_env", "fresh", "retry_rejects", "allow_rejects", "keep_ids"}
+_OF_RUNS = {"api_key_env", "fresh", "retry_rejects", "allow_rejects", "allow_missed", "keep_ids"}
 """Options that change nothing of what is told."""
 
 

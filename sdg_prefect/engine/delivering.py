@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sdg_prefect.engine.shard import Shard
@@ -116,15 +117,19 @@ class Delivery:
     """Rows that were kept apart."""
 
 
-def gather(root: Root, shards: Sequence[Shard], columns: Sequence[str] | None) -> list[pa.Table]:
+def gather(root: Root, shards: Sequence[Shard], columns: Sequence[str] | None, most: int | None = None) -> list[pa.Table]:
     """Return the rows of shards, in the order of the seeds.
 
     Args:
         root: The store.
         shards: In their order.
         columns: Those that are wanted; None for all.
+        most: How many rows are wanted, from the first on; None for all.
     """
     tables = with_rows(read_shards(root, [shard.ref for shard in shards]))
+    if most is not None:
+        before = accumulate((table.num_rows for table in tables), initial=0)
+        tables = with_rows([table.slice(0, max(0, most - start)) for table, start in zip(tables, before, strict=False)])
     if columns is None:
         return tables
     schema = unified_schema([table.schema for table in tables])

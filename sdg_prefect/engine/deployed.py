@@ -16,7 +16,7 @@ from prefect.states import Failed
 
 from sdg_prefect.engine.apart import Interruptions
 from sdg_prefect.engine.options import RunOptions
-from sdg_prefect.engine.outcome import allowed
+from sdg_prefect.engine.outcome import MISSED, allowed
 from sdg_prefect.engine.parameters import DeployedOptions
 from sdg_prefect.engine.partitions import of_partition
 from sdg_prefect.engine.preparing import prepare
@@ -29,6 +29,7 @@ from sdg_prefect.engine.telling import tell_end
 from sdg_prefect.engine.threads import Threads
 from sdg_prefect.errors import SdgError
 from sdg_prefect.report.progress import Silent
+from sdg_prefect.report.rendering import headline
 from sdg_prefect.report.run_report import RunReport
 from sdg_prefect.store.runs import REJECTS_FILE
 
@@ -73,6 +74,9 @@ async def run_deployed(parameters: Mapping[str, Any], scheduled: datetime) -> St
         return stopped()
     if allowed(report, this.plan, options):
         return completed(report, report.to_json())
+    if report.status == MISSED:
+        hint = "Raise max_candidates, or set allow_missed."
+        return Failed(name="Target missed", message=f"{headline(report)}. {hint}")
     why = f"{report.total.rejected:,} row(s) were rejected, more than allowed; the others are in {report.output}."
     return Failed(message=f"{why} The rejected ones are in {this.root.url('runs', run_id, REJECTS_FILE)}.")
 

@@ -44,6 +44,12 @@ class History:
                     return found
         return None
 
+    @property
+    def rows_per_candidate(self) -> float | None:
+        """How many rows a candidate gave in the newest run with a target; None where there was none."""
+        rates = (target.get("rows_per_candidate") for report in self._reports if (target := report.get("target")))
+        return next((rate for rate in rates if rate), None)
+
     def why_not(self, step: Step) -> str:
         """Say why a step finds no work of earlier runs: what its key is made of now and was not then."""
         if any(step.key == known["key"] for _, uses in self.uses for known in uses["steps"]):

@@ -91,7 +91,8 @@ class Keeping:
         Raises:
             ExpectationError: The rows are not as expected, and the run fails for that.
         """
-        rows = gather(self.root, shards, self.plan.output_columns)
+        most = None if self.plan.target is None else self.plan.target.rows
+        rows = gather(self.root, shards, self.plan.output_columns, most)
         apart = self.gates.judge(rows, tallies, made)
         delivery = deliver(self.root, self.run_id, rows, apart, target, self.rejects)
         self.delivery = replace(delivery, refs=tuple(shard.ref for shard in shards))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import TYPE_CHECKING
 
 from sdg_prefect.blocks.review import ReviewBlock
@@ -22,6 +23,7 @@ from sdg_prefect.plan.plan import Fork, Node, PipelinePlan, Plan, Repeat, Step
 from sdg_prefect.plan.sharding import Sizes
 from sdg_prefect.rows import concat
 from sdg_prefect.settings import settings
+from sdg_prefect.spec.target import Target
 from sdg_prefect.store.checkpoints import BrokenRecord, Checkpoint, checkpoint_folder, is_usable, read_record
 from sdg_prefect.store.columns import together
 from sdg_prefect.store.integrity import Damaged
@@ -42,11 +44,12 @@ def look_ahead(plan: Plan, options: RunOptions) -> Outlook:
 
     root = Root.chosen(options.storage)
     seeds = read_input(options, in_store=False)
-    sizes = plan.sizes(options.shard_size)
-    outlook = Outlook(seeds.num_rows, sizes.of(seeds.num_rows))
+    sizes, history, assumed = plan.sizes(options.shard_size), History(root, plan.name), ""
+    if plan.target is not None:
+        seeds, assumed = _counted_on(plan.target, seeds, history.rows_per_candidate)
+    outlook = Outlook(seeds.num_rows, sizes.of(seeds.num_rows), assumed)
     if plan.budget is not None:
         outlook.budget, outlook.spent = plan.budget, spent_by_runs(root, plan.name)
-    history = History(root, plan.name)
     look = Look(
         root, plan, sizes, outlook, history, Estimator(plan.endpoints, options.concurrency or settings().concurrency, history)
     )
@@ -54,6 +57,15 @@ def look_ahead(plan: Plan, options: RunOptions) -> Outlook:
     for pipeline in plan.pipelines:
         pieces = look.pipeline(pipeline, pieces)
     return outlook
+
+
+def _counted_on(target: Target, seeds: pa.Table, rate: float | None) -> tuple[pa.Table, str]:
+    """Return the candidates that a target will probably take, and say what that rests on."""
+    wanted = min(target.candidates, ceil(target.rows / (rate or 1.0)))
+    why = "as many rows a candidate as in the last run" if rate else "a row for each candidate"
+    from sdg_prefect.engine.seeding import candidates
+
+    return candidates(seeds, 0, wanted), f"for {target.rows:,} rows, with {why}; at most {target.candidates:,}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,12 @@ class RunOptions(BaseModel):
     """US dollars that all runs of the flow on this store may cost; the flow's own budget if not given."""
     budget_tokens: int | None = Field(default=None, ge=1)
     """Tokens that all runs of the flow on this store may cost; the flow's own budget if not given."""
+    target_rows: int | None = Field(default=None, ge=1)
+    """Take seeds, again and again if need be, until exactly so many rows come out."""
+    max_candidates: int | None = Field(default=None, ge=1)
+    """Try so many seeds for these rows at most; ten for each row if not given."""
+    allow_missed: bool = False
+    """Count as a success even if fewer rows come out than are wanted."""
     overrides: tuple[str, ...] = ()
     """Fields of blocks to set, each as BLOCK.KEY=VALUE."""
     parameters: Annotated[dict[str, Any], BeforeValidator(_as_values)] = {}

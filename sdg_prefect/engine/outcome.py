@@ -11,11 +11,14 @@ from sdg_prefect.engine.options import RunOptions
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from sdg_prefect.engine.reaching import Reach
     from sdg_prefect.plan.plan import Plan
     from sdg_prefect.report.run_report import BlockTally, RunReport
 
 QUARANTINED = "quarantined"
 """The status of a run whose rows were all kept apart, for they are not what its flow expects."""
+MISSED = "target_missed"
+"""The status of a run from which fewer rows came than are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +31,29 @@ class Outcome:
     tables: list[pa.Table]
 
 
-def status_of(blocks: Iterable[BlockTally], tables: Sequence[pa.Table], quarantined: int) -> str:
+def status_of(blocks: Iterable[BlockTally], tables: Sequence[pa.Table], quarantined: int, reach: Reach | None) -> str:
     """Return the status of a run that came to its end.
 
     Args:
         blocks: What its blocks did.
         tables: The rows of its output.
         quarantined: Rows that were kept apart.
+        reach: How far it came to its target, if it has one.
     """
     if quarantined and not any(table.num_rows for table in tables):
         return QUARANTINED
+    if reach is not None:
+        return MISSED if reach.is_missed else "completed"
     return "completed_with_rejects" if any(tally.counts.rejected for tally in blocks) else "completed"
 
 
 def allowed(report: RunReport, plan: Plan, options: RunOptions) -> bool:
-    """True if the rejects of a run are within what was allowed."""
+    """True if a run gave the rows that it should, and its rejects are within what was allowed."""
     if report.status == QUARANTINED:
         return False
+    if report.target is not None:
+        # Rows that are rejected are candidates that came to nothing.
+        return report.status != MISSED or options.allow_missed
     rejected = report.total.rejected
     if not rejected or options.allow_rejects:
         return True

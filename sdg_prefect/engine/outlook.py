@@ -75,6 +75,8 @@ class Outlook:
 
     seeds: int
     shard_size: int
+    assumed: str = ""
+    """Why it counts with so many seeds, in a run with a target."""
     steps: list[StepOutlook] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What the numbers rest on."""
@@ -136,6 +138,7 @@ class Outlook:
         return {
             "seeds": self.seeds,
             "shard_size": self.shard_size,
+            "assumed": self.assumed or None,
             "task_runs": self.task_runs,
             "calls": self.calls.to_json(),
             **_amounts(self.tokens_in, self.tokens_out, self.cost_usd, self.seconds),
@@ -146,7 +149,8 @@ class Outlook:
 
     def __str__(self) -> str:
         runs = f"{self.task_runs:,} task run{'s' * (self.task_runs != 1)}"
-        lines = [f"  {self.seeds:,} seeds in shards of {self.shard_size:,}, {runs}", *(f"    {step}" for step in self.steps)]
+        what = f"candidates ({self.assumed})" if self.assumed else "seeds"
+        lines = [f"  {self.seeds:,} {what} in shards of {self.shard_size:,}, {runs}", *(f"    {step}" for step in self.steps)]
         if self.calls.high == 0:
             return "\n".join([*lines, "  nothing is left to ask: this run makes no call"])
         lines.append(f"  to do: {_counted(self.calls)}")

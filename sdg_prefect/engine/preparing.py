@@ -20,6 +20,7 @@ from sdg_prefect.plan.plan import Plan
 from sdg_prefect.spec.elsewhere import looking_up
 from sdg_prefect.spec.flow import FlowSpec
 from sdg_prefect.spec.reader import Reading, scan_flow
+from sdg_prefect.spec.target import Target
 from sdg_prefect.spec.tracking import Tracking, track_columns
 
 
@@ -62,14 +63,14 @@ def prepare(options: RunOptions, salt: str = "", *, needs_endpoints: bool = True
         problems += error.problems if needs_endpoints and not reading.errors else ()
     problems += spec.missing_packages() if needs_endpoints else ()
     problems += _command_problems(options)
-    budget = _budget(options, spec.budget)
+    budget, target = _budget(options, spec.budget), _target(options, spec.target, problems)
     if budget is not None and budget.usd is not None:
         problems += _price_problems(endpoints)
     if problems:
         raise FlowError(problems)
     if options.api_key_env:
         endpoints = {name: replace_key(endpoint, options.api_key_env) for name, endpoint in endpoints.items()}
-    return Prepared(spec, tracking, replace(compile_plan(spec, tracking, endpoints, salt), budget=budget), options)
+    return Prepared(spec, tracking, replace(compile_plan(spec, tracking, endpoints, salt), budget=budget, target=target), options)
 
 
 def _read(options: RunOptions) -> tuple[RunOptions, Reading]:
@@ -88,6 +89,21 @@ def _budget(options: RunOptions, own: Budget | None) -> Budget | None:
     given = {"usd": options.budget, "tokens": options.budget_tokens}
     set_here = {name: value for name, value in given.items() if value is not None}
     return Budget.model_validate({**(own.model_dump() if own else {}), **set_here}) if set_here else own
+
+
+def _target(options: RunOptions, own: Target | None, problems: list[Problem]) -> Target | None:
+    """Return the target of a flow with what the options say instead."""
+    rows = options.target_rows or (own.rows if own else None)
+    if rows is None:
+        if options.max_candidates is not None:
+            problems.append(Problem("--max-candidates is of no use without a target.", "Name it with --target-rows N."))
+        return None
+    if options.grows:
+        problems.append(
+            Problem("an output that grows takes what its new seeds give, and has no target.", "Leave one of both away.")
+        )
+    kept = own.candidates if own is not None and options.target_rows is None else None
+    return Target.of(rows, options.max_candidates or kept)
 
 
 def _price_problems(endpoints: Mapping[str, Endpoint]) -> list[Problem]:

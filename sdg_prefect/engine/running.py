@@ -19,6 +19,7 @@ from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.outcome import status_of
 from sdg_prefect.engine.present import present
 from sdg_prefect.engine.pulse import moment, watched_by
+from sdg_prefect.engine.reaching import Reach, through
 from sdg_prefect.engine.rejecting import rejects_of
 from sdg_prefect.engine.results import StoreResults
 from sdg_prefect.engine.reviewing import Reviews
@@ -74,6 +75,7 @@ class Run:
         self.view = View(self.plan, self.options, self.root, self.run_id, self.flow_run_ids)
         self.observer = Everyone(self.observer, self.view.counting)
         self.tallies = {label: BlockTally(label) for label in self.plan.labels()}
+        self.reach = None if self.plan.target is None else Reach(self.plan.target, self.seeds)
         self.started = time.perf_counter()
         self.stop = Stop(self.observer, self._keep_interrupted)
 
@@ -112,7 +114,7 @@ class Run:
         self.observer.say(message)
 
     async def _body(self, live: Live) -> RunReport:
-        log, rows = run_logger(), self.seeds.rows
+        log, rows = run_logger(), (self.reach or self.seeds).rows
         storage = StoreResults(root=self.root.uri).for_run(self.run_id, retry_rejects=self.options.retry_rejects)
         walk = Walk(self.plan.name, live, storage, self.tallies, live.at_once(rows), flow_run_ids=self.flow_run_ids)
         self.observer.begin(self.plan.name, self.plan.labels(), rows)
@@ -153,7 +155,7 @@ class Run:
         """What a run that its budget stopped says; empty for any other."""
         if self.spending is None or self.stop.status != BY_BUDGET:
             return ""
-        return why_stopped(self.spending, self.seeds.rows, self.tallies.values())
+        return why_stopped(self.spending, (self.reach or self.seeds).rows, self.tallies.values())
 
     async def _work(self, walk: Walk) -> RunReport:
         """Take the seeds through all pipelines, and write the output and the report.
@@ -165,8 +167,8 @@ class Run:
         self.stop.walk = walk
         self.stop.go_on(Phase.WALKING)
         try:
-            for pipeline in self.plan.pipelines:
-                shards = await walk.pipeline(pipeline, shards)
+            pipelines = self.plan.pipelines
+            shards = await (self.reach.walked(walk, pipelines) if self.reach else through(walk, pipelines, shards))
         except (SdgError, OSError):
             # Whatever else went wrong while the run was being stopped is in its report.
             self.stop.go_on(Phase.WALKING)
@@ -176,7 +178,7 @@ class Run:
         await self._keep_rejects(walk)
         known = (self.target, self.tallies, walk.made)
         self.tables = await walk.whole(shards, lambda whole: asyncio.to_thread(self.keeping.deliver, whole, *known))
-        report = self.report(status_of(self.tallies.values(), self.tables, self.keeping.quarantined))
+        report = self.report(status_of(self.tallies.values(), self.tables, self.keeping.quarantined, self.reach))
         await self._keep(report)
         self.stop.phase = Phase.FINISHED
         return report
@@ -199,8 +201,8 @@ class Run:
     def _seed_shards(self, live: Live) -> list[Shard]:
         """Say what the run uses, and put its seeds into the store."""
         size = live.sizes.of(self.seeds.rows)
-        self.keeping.begin(folder := self.seeds.folder(size))
-        return self.seeds.store(self.root, folder, size, self.run_id)
+        self.keeping.begin(folder := "" if self.reach else self.seeds.folder(size))
+        return [] if self.reach else self.seeds.store(self.root, folder, size, self.run_id)
 
     async def _keep_rejects(self, walk: Walk) -> None:
         await asyncio.to_thread(self.keeping.keep_rejects, await rejects_of(walk))
@@ -211,7 +213,7 @@ class Run:
             status=status,
             run_id=self.run_id,
             flow=self.plan.name,
-            rows_in=self.seeds.rows,
+            rows_in=(self.reach or self.seeds).rows,
             rows_out=sum(table.num_rows for table in self.tables),
             blocks=list(self.tallies.values()),
             seconds=time.perf_counter() - self.started,
@@ -221,6 +223,8 @@ class Run:
             ui_url=self.view.page,
             warnings=self.warnings,
             budget=None if self.spending is None else self.spending.to_json(),
+            target=None if self.reach is None else self.reach.to_json(self.tallies.values()),
+            parameters=self.plan.parameters,
             endpoints=() if self.gateway is None else self.gateway.tally(),
             version=self.target.version,
             reviews=() if self.reviews is None else self.reviews.decided,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ from sdg_prefect.engine.shard import Shard, seed_shards
 from sdg_prefect.errors import InputError, NoSeeds, StoreError
 from sdg_prefect.fingerprints import fingerprint
 from sdg_prefect.plan.sharding import cut
-from sdg_prefect.store.checkpoints import keep_seeds
+from sdg_prefect.rows import in_lap
+from sdg_prefect.store.checkpoints import Checkpoint, keep_seeds
 from sdg_prefect.store.root import Root
 
 if TYPE_CHECKING:
@@ -72,8 +74,47 @@ class Seeds:
 
         return seed_shards(kept, partial(asyncio.to_thread, keep_seeds, root, folder, read_again, run_id, is_suspect=True))
 
+    def store_candidates(self, root: Root, start: int, count: int, size: int, run_id: str) -> tuple[str, list[Shard]]:
+        """Put some of the candidates into the store, unless they are there, and return where, and their shards.
+
+        Args:
+            root: The store.
+            start: How many candidates there were before.
+            count: How many are wanted.
+            size: Rows of each shard.
+            run_id: The run.
+        """
+        assert self._table is not None
+        table = candidates(self._table, start, count)
+        folder = self._folder(table, size)
+        kept = keep_seeds(root, folder, lambda: _cut(table, size), run_id)
+
+        def again() -> Awaitable[Checkpoint]:
+            return asyncio.to_thread(keep_seeds, root, folder, lambda: _cut(table, size), run_id, is_suspect=True)
+
+        return folder, seed_shards(kept, again)
+
     def _folder(self, table: pa.Table, size: int) -> str:
         return f"inputs/{fingerprint(table)}-{size}"
+
+
+def candidates(seeds: pa.Table, start: int, count: int) -> pa.Table:
+    """Return some of the candidates for rows: the seeds, then the seeds again with other ids, and so on without an end.
+
+    Args:
+        seeds: The seeds.
+        start: How many candidates come before.
+        count: How many are wanted.
+    """
+    import pyarrow as pa
+
+    taken = []
+    while count and seeds.num_rows:
+        lap, place = divmod(start, seeds.num_rows)
+        piece = in_lap(seeds.slice(place, count), lap)
+        taken.append(piece)
+        start, count = start + piece.num_rows, count - piece.num_rows
+    return pa.concat_tables(taken) if taken else seeds.slice(0, 0)
 
 
 def _cut(table: pa.Table, size: int) -> list[pa.Table]:

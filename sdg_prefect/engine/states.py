@@ -7,7 +7,7 @@ from typing import Any
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
-from sdg_prefect.engine.outcome import QUARANTINED
+from sdg_prefect.engine.outcome import MISSED, QUARANTINED
 from sdg_prefect.errors import SdgError
 from sdg_prefect.report.rendering import headline
 from sdg_prefect.report.run_report import RunReport
@@ -20,6 +20,7 @@ _NAMES = {
     "nothing_new": _NOTHING_TO_DO,
     "completed_with_rejects": "Completed with rejects",
     QUARANTINED: "Quarantined",
+    MISSED: "Target missed",
     "stopped_by_budget": "Stopped by budget",
     "stopped_by_review": "Stopped by review",
 }

@@ -49,7 +49,7 @@ class _Watch:
 
     async def _look(self) -> bool:
         """Ask the server once, and do what it says; True if the run is to end."""
-        wishes = await self._wishes()
+        wishes = await read_wishes([one for one in (self.deployed_id, *self.flow_run_ids) if one])
         if wishes is None:
             return False
         if any(run.state_type in _ENDS for run in wishes):
@@ -82,17 +82,18 @@ class _Watch:
             logger.info("resumed in the UI; going on")
             self.helm.release()
 
-    async def _wishes(self) -> list[FlowRun] | None:
-        """Ask, in one request, for the flow runs of this run with which somebody wants something; None without an answer."""
-        ids = [UUID(one) for one in (self.deployed_id, *self.flow_run_ids) if one]
-        if not ids:
-            return []
-        try:
-            async with get_client() as client:
-                return await client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ids), state=_WISHES))
-        except SERVER_LOST as error:
-            logger.debug("Prefect's server does not say whether the run is to stop: %s", type(error).__name__)
-            return None
+
+async def read_wishes(flow_run_ids: Sequence[str]) -> list[FlowRun] | None:
+    """Ask, in one request, for those of some flow runs with which somebody wants something; None without an answer."""
+    if not flow_run_ids:
+        return []
+    which = FlowRunFilterId(any_=[UUID(one) for one in flow_run_ids])
+    try:
+        async with get_client() as client:
+            return await client.read_flow_runs(flow_run_filter=FlowRunFilter(id=which, state=_WISHES))
+    except SERVER_LOST as error:
+        logger.debug("Prefect's server does not say whether the run is to stop: %s", type(error).__name__)
+        return None
 
 
 @asynccontextmanager

@@ -36,6 +36,7 @@ _TOLD = (
     "ui_url",
     "error",
     "budget",
+    "target",
 )
 
 
@@ -50,7 +51,7 @@ def tell_end(report: RunReport, *, is_allowed: bool) -> None:
     told = {name: whole[name] for name in _TOLD}
     message = f"{report.flow}: {report.error or headline(report)}"
     tell(ENDED, report.flow, report.run_id, {**told, "message": message}, {"sdg_prefect.status": report.status})
-    if not is_allowed:
+    if not is_allowed and report.status != "target_missed":
         rejected = report.total.rejected
         why = f"{report.flow}: {rejected:,} row{'s were' if rejected != 1 else ' was'} rejected, more than allowed."
         tell(TOO_MANY_REJECTS, report.flow, report.run_id, {**told, "message": why})

@@ -54,6 +54,10 @@ class Walk:
     """What came of what. Keeps all checkpoints: nothing else may get the identity of their parts, and an edge to a task run."""
     _open: dict[str, asyncio.Task[Checkpoint]] = field(default_factory=dict)
     """Task runs that have begun, by folder of the checkpoint."""
+    wave: int = 0
+    """Which time it goes through the plan, from 1, if it does so several times; see ``Reach``."""
+    known: dict[str, Checkpoint] = field(default_factory=dict)
+    """What it has made on the way before."""
     failure: Exception | None = None
     """The first one; the others end what they are at."""
 
@@ -100,7 +104,8 @@ class Walk:
 
         # Two flow files may have pipelines of one name, or one of the file's name; in Prefect each is a flow of its own.
         name = f"{self.flow_name}.{plan.name if plan.name != self.flow_name else 'pipeline'}"
-        return await as_flow(name, run_name, body, self.flow_run_ids)
+        shown = f"{run_name}, wave {self.wave}" if self.wave > 1 else run_name
+        return await as_flow(name, shown, body, self.flow_run_ids)
 
     async def _steps(self, plan: PipelinePlan, shards: list[Shard]) -> list[Shard]:
         steps = list(plan.steps)
@@ -140,15 +145,19 @@ class Walk:
 
     async def task_run(self, step: Step, shards: Sequence[Shard]) -> list[Shard]:
         """Run a block once: on one shard, or for a global block on all."""
+        what = step.checkpoint_key(tuple(shard.ref.content for shard in shards))
+        known = self.known.get(what)
         try:
-            checkpoint = await self._checkpoint(step, shards)
+            checkpoint = known or await self._checkpoint(step, shards)
             given, made_rows = (sum(ref.rows for ref in refs) for refs in ((one.ref for one in shards), checkpoint.parts))
             check_chain(step.name, given, checkpoint.counts, made_rows)
         except SdgError as error:
             self._fail(error)
             raise
         made = parts_of(checkpoint, shards, partial(self._checkpoint, step, shards, is_again=True))
-        self._tally(step, checkpoint)
+        if self.wave:
+            self.known[what] = checkpoint
+        self._tally(step, checkpoint, is_known=known is not None)
         if checkpoint.rejects is not None:
             self.rejecting.append(made[0])
         return made
@@ -226,7 +235,10 @@ class Walk:
             self._tasks[step.label] = make_task(step, self.storage)
         return self._tasks[step.label]
 
-    def _tally(self, step: Step, checkpoint: Checkpoint) -> None:
+    def _tally(self, step: Step, checkpoint: Checkpoint, *, is_known: bool) -> None:
         replayed = checkpoint.run_id != self.live.run_id
+        if is_known:
+            self.tallies[step.label].add_again(checkpoint.counts, replayed=replayed)
+            return
         self.tallies[step.label].add(checkpoint.counts, checkpoint.seconds, replayed=replayed, seen=checkpoint.seen)
         self.live.observer.shard_done(step.label, checkpoint.counts, replayed=replayed)

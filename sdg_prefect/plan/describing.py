@@ -9,6 +9,9 @@ from sdg_prefect.blocks.lanes import Split
 from sdg_prefect.frozen import digest
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.plan.plan import Fork, Node, PipelinePlan, Plan, Repeat, Step
+from sdg_prefect.spec.wording import is_secret
+
+_HIDDEN = "hidden"
 
 
 def describe(plan: Plan) -> dict[str, Any]:
@@ -70,9 +73,16 @@ def _step(step: Step) -> dict[str, Any]:
         "keep_columns": None if step.keep_columns is None else list(step.keep_columns),
         "columns": list(step.columns),
         "expect": step.expect.model_dump(mode="json", exclude_defaults=True),
-        "config": block.model_dump(mode="json"),
+        "config": _without_secrets(block.model_dump(mode="json")),
         "prompts": _prompts(block.model_dump(mode="json")),
     }
+
+
+def _without_secrets(value: Any) -> Any:
+    """Blank what stands under a name that people give to keys. No file may have one; a block of one's own may."""
+    if isinstance(value, dict):
+        return {name: _HIDDEN if item and is_secret(name) else _without_secrets(item) for name, item in value.items()}
+    return [_without_secrets(item) for item in value] if isinstance(value, list) else value
 
 
 def _prompts(config: Mapping[str, Any]) -> dict[str, str]:

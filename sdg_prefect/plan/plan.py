@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from sdg_prefect.blocks.base import Block
@@ -13,6 +13,7 @@ from sdg_prefect.models.budget import Budget
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.plan.sharding import Sizes
 from sdg_prefect.report.expectations import NOTHING, Expectations
+from sdg_prefect.spec.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,8 @@ class Plan:
     max_reject_rate: float
     budget: Budget | None = None
     """What all runs of the flow on one store may cost."""
+    target: Target | None = None
+    """How many rows are wanted, where that is said."""
     warnings: tuple[Problem, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """The values of the flow's parameters."""
@@ -166,7 +169,11 @@ class Plan:
         """
         steps = self.steps()
         in_batches = any(endpoint.in_batches for endpoint in self.endpoints.values())
-        return Sizes(fixed, len(steps), all(step.is_known and not step.models for step in steps), in_batches)
+        sizes = Sizes(fixed, len(steps), all(step.is_known and not step.models for step in steps), in_batches)
+        if self.target is None or fixed:
+            return sizes
+        # One size for all waves, so that what one has done fits to the next.
+        return replace(sizes, fixed=max(sizes.of(self.target.rows), sizes.least(self.target.candidates)))
 
     def labels(self) -> list[str]:
         """Return the names of the blocks as the report lists them."""

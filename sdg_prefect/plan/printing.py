@@ -21,6 +21,8 @@ def plan_text(plan: Plan) -> str:
         lines += _pipeline_lines(pipeline, 1)
     if plan.output_columns is not None:
         lines.append(f"  output columns: {', '.join(plan.output_columns)}")
+    if plan.target is not None:
+        lines.append(f"  target: {plan.target}")
     if plan.budget is not None:
         lines.append(f"  budget: {plan.budget}")
     return "\n".join(lines)

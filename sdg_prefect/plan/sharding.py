@@ -59,6 +59,10 @@ class Sizes:
         chosen = choose_shard_size(rows, self.steps)
         return self.fixed or (max(chosen, min(rows, _QUICK_ROWS)) if self.is_quick else chosen)
 
+    def least(self, rows: int) -> int:
+        """Return the size below which the shards of so many rows make more task runs than Prefect carries."""
+        return ceil(rows * max(1, self.steps) / MAX_TASK_RUNS)
+
     def at_once(self, rows: int) -> int:
         """Return how many shards may be at work at once.
 

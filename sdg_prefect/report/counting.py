@@ -80,6 +80,10 @@ class Counting:
         self._started = time.monotonic()
         self._rows = rows
 
+    def grow(self, rows: int) -> None:
+        """Count on more seeds."""
+        self._rows = rows
+
     def shard_started(self, block: str, rows: int) -> None:
         """Count a shard that a block takes up."""
         with self._guard:

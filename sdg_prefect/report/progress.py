@@ -15,6 +15,10 @@ class Observer(Protocol):
         """The blocks are about to start."""
         ...
 
+    def grow(self, rows: int) -> None:
+        """More seeds are taken, so many in all."""
+        ...
+
     def shard_started(self, block: str, rows: int) -> None:
         """A block takes up a shard."""
         ...
@@ -36,6 +40,9 @@ class Silent:
     """An observer that looks away."""
 
     def begin(self, flow: str, blocks: Sequence[str], rows: int) -> None:
+        """Ignore."""
+
+    def grow(self, rows: int) -> None:
         """Ignore."""
 
     def shard_started(self, block: str, rows: int) -> None:
@@ -61,6 +68,11 @@ class Everyone:
         """Pass it on."""
         for one in self._observers:
             one.begin(flow, blocks, rows)
+
+    def grow(self, rows: int) -> None:
+        """Pass it on."""
+        for one in self._observers:
+            one.grow(rows)
 
     def shard_started(self, block: str, rows: int) -> None:
         """Pass it on."""

@@ -52,6 +52,9 @@ def headline(report: RunReport) -> str:
         return f"nothing new: {_version(report.version)}"
     total = report.total
     parts = [f"{report.rows_in:,} rows in", f"{report.rows_out:,} rows out"]
+    if report.target:
+        parts[1] = f"{report.rows_out:,} of {report.target['rows']:,} rows"
+        parts += [f"{report.target['surplus']:,} more than wanted"] if report.target["surplus"] else []
     parts += [f"{total.filtered:,} filtered"] if total.filtered else []
     parts += [f"{total.deduplicated:,} duplicates"] if total.deduplicated else []
     parts += [f"{total.rejected:,} rejected"] if total.rejected else []

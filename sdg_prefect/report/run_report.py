@@ -39,14 +39,30 @@ class BlockTally:
         self.shards += 1
         self.shards_replayed += replayed
 
+    def begin_again(self) -> None:
+        """Forget the rows, which are about to be counted once more with others, and keep the calls that were made for them."""
+        self.counts = self.counts.without_rows
+        self.shards = self.shards_replayed = 0
+
+    def add_again(self, counts: Counts, *, replayed: bool) -> None:
+        """Add a shard whose calls are counted already.
+
+        Args:
+            counts: Its counts.
+            replayed: True if it was there from an earlier run.
+        """
+        self.counts += counts.rows_alone
+        self.shards += 1
+        self.shards_replayed += replayed
+
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
     """What a run did."""
 
     status: str
-    """``completed``, ``completed_with_rejects``, ``nothing_new``, ``quarantined``, ``failed``, ``interrupted``, ``suspended``,
-    ``stopped_by_budget`` or ``stopped_by_review``."""
+    """``completed``, ``completed_with_rejects``, ``target_missed``, ``nothing_new``, ``quarantined``, ``failed``,
+    ``interrupted``, ``suspended``, ``stopped_by_budget`` or ``stopped_by_review``."""
     run_id: str
     flow: str
     rows_in: int
@@ -61,6 +77,10 @@ class RunReport:
     warnings: Sequence[str] = ()
     budget: Mapping[str, Any] | None = None
     """The budget, and what this and earlier runs spent of it, if there is one."""
+    target: Mapping[str, Any] | None = None
+    """What was wanted, tried and accepted, in a run with a target."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Values of the flow's parameters."""
     endpoints: Sequence[Mapping[str, Any]] = ()
     """For each endpoint that was called: the model, its address, the calls sent there, and those that it answered."""
     reviews: Sequence[Mapping[str, Any]] = ()
@@ -113,6 +133,8 @@ class RunReport:
             "error": self.error or None,
             "ui_url": self.ui_url or None,
             "budget": self.budget,
+            "target": self.target,
+            "parameters": dict(self.parameters),
             "endpoints": list(self.endpoints),
             "reviews": list(self.reviews),
             "version": self.version,

@@ -103,6 +103,7 @@ class FileReader:
             keep_inputs=values.keep_inputs,
             max_reject_rate=values.max_reject_rate,
             budget=values.budget,
+            target=values.target,
             parameters=self.parameters.declared,
             values=self.parameters.values,
             expect=values.expect,

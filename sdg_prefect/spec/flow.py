@@ -18,6 +18,7 @@ from sdg_prefect.report.expectations import NOTHING, Expectations
 
 if TYPE_CHECKING:
     from sdg_prefect.spec.parameter import Parameter
+    from sdg_prefect.spec.target import Target
 
 
 class Inputs(Frozen):
@@ -169,6 +170,8 @@ class FlowSpec:
     """What its calls may cost."""
     expect: Expectations = NOTHING
     """What is expected of the rows of the output."""
+    target: Target | None = None
+    """How many rows are wanted, where that is said."""
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     """What it leaves open."""
     values: Mapping[str, Any] = field(default_factory=dict)

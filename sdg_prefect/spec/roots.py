@@ -16,6 +16,7 @@ from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.report.expectations import Expectations
 from sdg_prefect.spec.flow import About, Inputs
 from sdg_prefect.spec.positions import Document, Path
+from sdg_prefect.spec.target import Target
 from sdg_prefect.spec.wording import explain, is_secret, shown_value
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ ROOT_KEYS = (
     "blocks",
     "pipelines",
     "output_columns",
+    "target_rows",
+    "max_candidates",
     "max_reject_rate",
     "budget",
     "expect",
@@ -53,6 +56,7 @@ class RootValues:
     keep_inputs: bool
     max_reject_rate: float
     budget: Budget | None
+    target: Target | None
     about: About
     expect: Expectations
     lines: Mapping[str, int]
@@ -86,6 +90,7 @@ def read_root_values(reader: FileReader, data: Mapping[str, Any], default_name: 
         keep_inputs=own is None and theirs is not None,
         max_reject_rate=float(rate),
         budget=_budget(reader, data),
+        target=_target(reader, data),
         about=_about(reader, metadata),
         expect=read_expectations(reader, data.get("expect"), ("expect",)),
         lines={
@@ -138,6 +143,16 @@ def _budget(reader: FileReader, data: Mapping[str, Any]) -> Budget | None:
 def read_expectations(reader: FileReader, value: Any, path: Path) -> Expectations:
     """Read what is expected of rows, at the root or at a block."""
     return (None if value is None else _validated(reader, Expectations, value, path)) or Expectations()
+
+
+def _target(reader: FileReader, data: Mapping[str, Any]) -> Target | None:
+    given = {key: data[key] for key in ("target_rows", "max_candidates") if data.get(key) is not None}
+    wrong = {key: value for key, value in given.items() if isinstance(value, bool) or not isinstance(value, int) or value < 1}
+    for key, value in wrong.items():
+        reader.report(f"'{key}' has to be a whole number above 0, not {shown_value(value)}.", "", key)
+    if "max_candidates" in given and "target_rows" not in given:
+        reader.report("'max_candidates' is of no use without 'target_rows'.", "", "max_candidates")
+    return None if wrong or "target_rows" not in given else Target.of(given["target_rows"], given.get("max_candidates"))
 
 
 def _validated(reader: FileReader, kind: type[Kind], value: Any, path: Path) -> Kind | None:

@@ -41,6 +41,8 @@ def flow_schema() -> dict[str, Any]:
         "models": models,
         "inputs": _lifted(documented_schema(Inputs), definitions),
         "output_columns": {**_NAMES, "description": "Columns of the output, in order."},
+        "target_rows": {"type": "integer", "minimum": 1, "description": "Rows that are wanted, exactly."},
+        "max_candidates": {"type": "integer", "minimum": 1, "description": "Seeds that are tried for them at most."},
         "max_reject_rate": {"type": "number", "minimum": 0, "maximum": 1},
         "budget": _lifted(documented_schema(Budget), definitions),
         "expect": {"$ref": "#/$defs/expect"},

@@ -49,7 +49,7 @@ class BenchHashBlock(Block):
 
         return rows.map(hashed)
 '''
-ASK = "generation: Say something about {{text}}.\n"
+ASK = "generation: Say <said>something</said> about {{text}}.\nstart_tags: [<said>]\nend_tags: [</said>]\n"
 FLOWS = {
     "busy": [{"block_type": "BenchHashBlock", "block_config": {"block_name": "hash", "rounds": 2000}}],
     "asking": [

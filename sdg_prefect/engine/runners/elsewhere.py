@@ -17,6 +17,7 @@ from sdg_prefect.errors import SdgError
 from sdg_prefect.plan.plan import Plan
 from sdg_prefect.report.progress import Observer
 from sdg_prefect.settings import settings
+from sdg_prefect.store.access import access_to
 from sdg_prefect.store.checkpoints import Checkpoint
 from sdg_prefect.store.root import Root
 
@@ -121,7 +122,7 @@ async def elsewhere(choice: Choice, plan: Plan, root: Root, run_id: str, observe
             Switchboard().opened(settings().driver_host or cluster.host, settings().driver_port)
         )
         asks = any(step.ledger_key for step in plan.steps())
-        crew = Crew(root, run_id, own_code(plan), board.line if asks else None)
+        crew = Crew(root, run_id, own_code(plan), board.line if asks else None, access_to(root.uri))
         runner = Elsewhere(cluster, board, crew)
         observer.say(f"work goes to {cluster.name}: {cluster.threads} shards at one time")
         await runner.look()

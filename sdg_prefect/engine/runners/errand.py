@@ -6,7 +6,7 @@ import asyncio
 import logging
 import platform
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -19,6 +19,7 @@ from sdg_prefect.engine.runners.line import Caller, Line, LineDown, check_line
 from sdg_prefect.engine.runners.own_code import OwnModule, load_own_code
 from sdg_prefect.engine.working import Assignment, work
 from sdg_prefect.errors import SdgError, StoreError, as_store_error
+from sdg_prefect.store.access import hand_over
 from sdg_prefect.store.checkpoints import Checkpoint
 from sdg_prefect.store.root import Root
 from sdg_prefect.store.sharing.presence import ALIVE
@@ -38,6 +39,8 @@ class Crew:
     """Files of blocks that a worker does not have."""
     line: Line | None
     """How to reach the run; None where no block asks a model."""
+    access: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """How the store is opened, where credentials were handed over for it; else a worker takes those of its environment."""
     version: str = field(default_factory=_version)
     python: str = field(default_factory=platform.python_version)
 
@@ -86,6 +89,8 @@ def find_obstacle(crew: Crew) -> str:
         return f"has sdg_prefect {mine}, and the run {crew.version}: install the same"
     if (mine := platform.python_version()).rpartition(".")[0] != crew.python.rpartition(".")[0]:
         return f"has Python {mine}, and the run {crew.python}: use the same"
+    if crew.access:
+        hand_over(crew.root.uri, dict(crew.access))
     try:
         if not crew.root.exists("runs", crew.run_id, ALIVE):
             return f"does not see the store {crew.root.uri}: name one that all share, as with --storage s3://BUCKET/PREFIX"

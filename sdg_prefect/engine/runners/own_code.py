@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 from sdg_prefect.blocks.base import Block
+from sdg_prefect.blocks.upstream import UpstreamBlock
+from sdg_prefect.errors import FlowError
 from sdg_prefect.plan.plan import Plan
 
 OWN = "sdg_own_"
@@ -28,7 +30,15 @@ class OwnModule:
 
 
 def own_code(plan: Plan) -> tuple[OwnModule, ...]:
-    """Return the files from which the blocks of a plan come, with the code that was loaded from them."""
+    """Return the files from which the blocks of a plan come, with the code that was loaded from them.
+
+    Raises:
+        FlowError: A block in the style of sdg_hub is in the script that runs, where no other process finds it by its name.
+    """
+    for step in plan.steps():
+        if _home(step.block) == "__main__" and isinstance(step.block, UpstreamBlock):
+            problem = f"block type '{step.block.type_name}' is in the script that runs, where workers do not find it."
+            raise FlowError(problem, "Put it into a file, and import that or name it with --blocks.")
     names = {_home(step.block) for step in plan.steps()}
     return tuple(_read(sys.modules[name]) for name in sorted(names) if name.startswith(OWN))
 

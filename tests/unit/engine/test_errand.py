@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import s3fs
 from datasets import Dataset
 
 from sdg_prefect.blocks.columns import DuplicateColumns
@@ -30,6 +31,7 @@ from sdg_prefect.store.root import Root
 from sdg_prefect.store.shards import read_shards, write_shards
 from tests.flows import copy
 from tests.ports import free_port
+from tests.s3 import S3Server
 
 NO_LINE = Line("http://nowhere", "token", "job")
 
@@ -137,3 +139,19 @@ def test_a_worker_without_the_credentials_of_the_store_says_so(crew: Crew, bucke
     remote.root.write(b"{}", "runs", crew.run_id, "alive.json")
     assert find_obstacle(remote) == ""
     assert find_obstacle(replace(crew, root=Root.at("s3://bucket-that-nobody-made/store"))) != ""
+
+
+def test_credentials_that_were_handed_over_for_the_store_go_with_the_work(
+    crew: Crew, bucket: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = replace(crew, root=Root.at(f"s3://{bucket}/store"))
+    remote.root.write(b"{}", "runs", crew.run_id, "alive.json")
+    for name in s3_server.environment:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "none")
+    s3fs.S3FileSystem.clear_instance_cache()
+    handed = {"key": "mine", "secret": "planted", "endpoint_url": s3_server.url, "client_kwargs": {"region_name": "us-east-1"}}
+    able = replace(remote, root=Root.at(remote.root.uri), access=handed)
+    assert find_obstacle(able) == ""
+    assert "planted" not in repr(able)

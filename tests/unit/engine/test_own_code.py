@@ -13,6 +13,7 @@ from sdg_prefect.cli.own_blocks import load_own_blocks
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.preparing import prepare
 from sdg_prefect.engine.runners.own_code import OwnModule, load_own_code, own_code
+from sdg_prefect.errors import FlowError
 from tests.flows import copy
 
 BLOCKS = '''\
@@ -76,6 +77,20 @@ def test_a_flow_without_own_blocks_sends_no_code(tmp_path: Path) -> None:
     flow = tmp_path / "flow.yaml"
     flow.write_text(copy("a", "b"))
     assert own_code(prepare(RunOptions(flow=flow)).plan) == ()
+
+
+def test_a_block_of_sdg_hub_in_the_script_itself_is_refused_before_it_goes_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "script_blocks.py"
+    file.write_text(BLOCKS.format(name="Script"))
+    load_own_blocks([str(file)])
+    flow = tmp_path / "flow.yaml"
+    flow.write_text(copy("a", "b") + FLOW.format(name="Script"))
+    plan = prepare(RunOptions(flow=flow)).plan
+    monkeypatch.setattr(type(plan.steps()[-1].block), "__module__", "__main__")
+    with pytest.raises(FlowError, match=r"'ScriptOld' is in the script that runs.*Put it into a file"):
+        own_code(plan)
 
 
 def test_code_that_fails_leaves_no_half_of_a_module(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,16 @@ def test_a_whole_version_takes_the_place_of_all_before_and_is_not_added_twice(pl
     add(versions, "five", [{"a": 4}])
     assert [version.run for version in versions.now()] == ["four", "five"]
     assert rows_in(target) == [{"a": 2}, {"a": 3}, {"a": 4}]
+
+
+def test_seeds_that_gave_no_rows_are_known_too(place: str) -> None:
+    versions = Versions(f"{place}/out.jsonl")
+    add(versions, "one", [{"a": 1}])
+    filtered = made("two", [{"a": 2}])
+    none_left = replace(filtered, tables=[filtered.tables[0].slice(0, 0)])
+    assert versions.add(none_left, after=versions.all(), is_whole=False, keep_ids=False) is not None
+    assert versions.unseen(seeds_of([{"a": 1}, {"a": 2}, {"a": 3}])).column("a").to_pylist() == [3]
+    assert rows_in(versions.target) == [{"a": 1}]
 
 
 def test_types_that_differ_between_versions_are_joined(tmp_path: Path) -> None:
