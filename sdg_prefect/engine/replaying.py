@@ -36,7 +36,7 @@ class Exchange:
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object; ``replies`` are null where the ledger has no completion."""
         request = self.request
-        asked = request.messages if request.prompt is None else request.prompt
+        asked = request.asked
         told = {
             "key": self.key,
             "model_id": request.model_id,
