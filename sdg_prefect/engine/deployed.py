@@ -24,7 +24,7 @@ from sdg_prefect.engine.running import Run
 from sdg_prefect.engine.start import begin_run, new_run_id
 from sdg_prefect.engine.states import completed, stopped
 from sdg_prefect.engine.stopping import SUSPENDED
-from sdg_prefect.engine.suspending import leave_suspended, needs_a_person, suspend, with_more_budget
+from sdg_prefect.engine.suspending import leave_suspended, leave_to_next, needs_a_person, suspend, with_more_budget
 from sdg_prefect.engine.telling import tell_end
 from sdg_prefect.engine.threads import Threads
 from sdg_prefect.errors import SdgError
@@ -71,6 +71,7 @@ async def run_deployed(parameters: Mapping[str, Any], scheduled: datetime) -> St
             raise
         if this.stop.status == SUSPENDED:
             await leave_suspended(context.flow_run.id)
+        await leave_to_next(context.flow_run.id)
         return stopped()
     if allowed(report, this.plan, options):
         return completed(report, report.to_json())
@@ -108,7 +109,9 @@ async def _run_apart(this: Run) -> RunReport:
         return await asyncio.shield(ended)
     except asyncio.CancelledError:
         if not ended.done():
-            heard.hear(signal.SIGTERM, None)
+            # A worker ends the process of a run that is cancelled, and the run may have seen by itself that it is.
+            if not this.stop.asked.is_set():
+                heard.hear(signal.SIGTERM, None)
             await asyncio.wait([ended], timeout=_LONGEST_END)
         raise
 

@@ -55,11 +55,11 @@ class _Watch:
         if any(run.state_type in _ENDS for run in wishes):
             self.is_cancelled = True
             logger.info("cancelled in the UI; ending in good order")
-            self.helm.ask()
+            self.helm.ask_softly()
             return True
         if any(run.state_type is StateType.FAILED and run.id in self.held_for for run in wishes):
             logger.warning("nobody resumed the run in the time that its pause had; ending in good order")
-            self.helm.ask()
+            self.helm.ask_softly()
             return True
         paused = [run for run in wishes if _is_paused_by_somebody(run)]
         if any(str(run.id) == self.deployed_id and _is_suspended(run) for run in paused):

@@ -71,6 +71,11 @@ class Stop:
             elif self._ending is None:
                 self._ending = asyncio.ensure_future(self._end())
 
+    def ask_softly(self) -> None:
+        """Stop softly, whoever else has asked for it: two who do so independently of each other are in no hurry."""
+        if not self.asked.is_set():
+            self.ask()
+
     def ask_for_budget(self) -> None:
         """Stop softly, for nothing more may be spent."""
         if not self.asked.is_set():

@@ -6,13 +6,14 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import Abort, Pause
 from prefect.input.run_input import RunInput, keyset_from_base_key
 from prefect.states import Suspended
 from prefect.utilities.engine import propose_state
 from pydantic import Field
 
+from sdg_prefect.engine.flows import SERVER_LOST
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.states import OWN_PAUSE
 from sdg_prefect.errors import BudgetReached, EndpointError, SdgError
@@ -78,6 +79,23 @@ async def leave_suspended(flow_run_id: UUID) -> NoReturn:
     async with get_client() as client:
         flow_run = await client.read_flow_run(flow_run_id)
     raise Pause(state=flow_run.state)
+
+
+async def leave_to_next(flow_run_id: UUID) -> None:
+    """End this process's part in a flow run that somebody has cancelled, if somebody wants it to run again already.
+
+    Whoever presses Retry as soon as it shows as cancelled does so before its process has ended, whose end would undo that.
+
+    Raises:
+        Pause: It is scheduled again; its state is left as it is.
+    """
+    try:
+        async with get_client() as client:
+            flow_run = await client.read_flow_run(flow_run_id)
+    except SERVER_LOST:
+        return
+    if flow_run.state_type in (StateType.SCHEDULED, StateType.PENDING):
+        raise Pause
 
 
 async def with_more_budget(options: RunOptions, flow_run_id: UUID) -> RunOptions:

@@ -47,7 +47,9 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 NOBODY = "which no block before writes and the seeds do not have."
 NO_ENDPOINT = "Name it under 'models:' in the flow or in a models.yaml beside it, or pass --api-base URL or --model NAME."
 A_FLOW = "a flow is a list of blocks, or a mapping with 'blocks' or 'pipelines'."
-LLM_FIELDS = "batch_kwargs, block_name, config_path, gen_kwargs, model_id, model_prompt, output_cols, parser_kwargs."
+LLM_FIELDS = (
+    "batch_kwargs, block_name, config_path, gen_kwargs, model_id, model_prompt, output_cols, parser_kwargs, reasoning_col."
+)
 
 
 @dataclass(frozen=True)
