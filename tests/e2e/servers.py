@@ -26,7 +26,13 @@ def ask(method: str, url: str, **options: Any) -> httpx.Response:
     replies: list[httpx.Response] = []
 
     def is_answered() -> bool:
-        replies.append(httpx.request(method, url, timeout=60, **options))
+        try:
+            replies.append(httpx.request(method, url, timeout=60, **options))
+        except httpx.ReadTimeout:
+            # To ask for something twice does no harm; to make something twice would.
+            if method != "GET":
+                raise
+            return False
         return replies[-1].status_code != httpx.codes.SERVICE_UNAVAILABLE
 
     wait_for(is_answered, f"an answer of {url}")
