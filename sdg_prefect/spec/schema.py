@@ -14,6 +14,11 @@ from sdg_prefect.spec.flow import Inputs
 from sdg_prefect.spec.parameter import Parameter
 
 _NAMES = {"type": "array", "items": {"type": "string"}}
+_FILLED = {
+    "type": "string",
+    "pattern": r"^\$\{[^{}]+\}$",
+    "description": "A parameter of the flow, or an environment variable.",
+}
 _INCLUDE = {
     "type": "object",
     "properties": {
@@ -93,7 +98,7 @@ def _parameter_schema() -> dict[str, Any]:
 def _item(cls: type[Block], definitions: dict[str, Any]) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "block_type": {"const": cls.type_name, "description": (cls.__doc__ or "").strip().split("\n")[0]},
-        "block_config": _lifted(block_schema(cls), definitions),
+        "block_config": _lifted(_opened(block_schema(cls)), definitions),
         "when": {**CONDITION_SCHEMA, "description": "Which rows the block works on: an expression over columns. Others pass by."},
         "drop_columns": {**_NAMES, "description": "Columns to drop after the block."},
         "drop_duplicates": {"anyOf": [_NAMES, {"type": "string"}, {"const": False}]},
@@ -114,3 +119,24 @@ def _lifted(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
     """Move a schema's own definitions to the root, where its references point."""
     definitions.update(schema.pop("$defs", {}))
     return schema
+
+
+def _opened(schema: dict[str, Any]) -> dict[str, Any]:
+    """Let ``${...}`` stand for each value inside of a schema, at any depth, as the reader fills it in."""
+    opened = dict(schema)
+    for key in ("properties", "$defs"):
+        if key in schema:
+            open_one = _or_filled if key == "properties" else _opened
+            opened[key] = {name: open_one(about) for name, about in schema[key].items()}
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            opened[key] = _or_filled(schema[key])
+    if "anyOf" in schema:
+        opened["anyOf"] = [_opened(one) for one in schema["anyOf"]]
+    return opened
+
+
+def _or_filled(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a value or of ``${...}`` in its place; what describes it stays outside, where editors look."""
+    about: dict[str, Any] = {key: schema[key] for key in ("title", "description", "default") if key in schema}
+    return {**about, "anyOf": [_opened({key: part for key, part in schema.items() if key not in about}), _FILLED]}

@@ -75,6 +75,22 @@ def test_what_the_reader_refuses_does_not_fit(flow: Any, validator: Any) -> None
     assert not validator.is_valid(flow)
 
 
+def test_a_parameter_or_a_variable_can_stand_for_any_value_of_a_block_and_no_other_text_can(validator: Any) -> None:
+    def sample(**config: Any) -> list[Any]:
+        return [{"block_type": "SampleCategory", "block_config": {"block_name": "draw", "output_col": "kind", **config}}]
+
+    given = "${parameters.given}"
+    for config in (
+        {"values": given},
+        {"values": {"a": given}},
+        {"values": ["a", "b"], "count": given},
+        {"values": ["a"], "count": "${N:-1}"},
+    ):
+        assert validator.is_valid(sample(**config)), config
+    for config in ({"values": "a"}, {"values": {"a": "many"}}, {"values": ["a", "b"], "count": "two"}):
+        assert not validator.is_valid(sample(**config)), config
+
+
 @pytest.mark.parametrize(
     "name", [name for name in block_names() if (find_block(name) or object).__module__.startswith("sdg_prefect.")]
 )
