@@ -13,7 +13,7 @@ _CUT = 0.7
 """What is left of the calls at once after a refusal."""
 _MOST_PATIENCE = 32
 """Windows at most until one call more than was last accepted is tried again."""
-_HOLD = 16.0
+_HOLD = 60.0
 """So many times as long as a refusal cost, nothing more is tried than was accepted."""
 _LONGEST_HOLD = 120.0
 _BURST = 3.0

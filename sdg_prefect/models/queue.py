@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _LETTERS = 4
 """Characters to a token, before the reply says how many it were."""
+_FEW = 16
+"""Calls that wait for each that may be open, up to which blocks do not take turns any more."""
 
 
 @dataclass(slots=True, eq=False)
@@ -34,6 +36,8 @@ class Permit:
     """Where the call goes, once that is known."""
     is_probe: bool = False
     """True if the call is let through to see whether the endpoint is back."""
+    place: int = 0
+    """Grows with each that waits."""
     line: deque[Permit] | None = None
     """Where it stands while it waits."""
 
@@ -42,11 +46,13 @@ class Queue:
     """The calls of one model that wait for any of its lanes, one for each endpoint.
 
     Calls of a block are served as they came. Blocks take turns, so that the last block of a flow finishes rows while the first
-    one still has many to ask for. Calls that are tried again go before all others.
+    one still has many to ask for. Once few wait, all are served as they came: what a first block still asks for then has the
+    longest way to go, and the model would end up waiting for it. Calls that are tried again go before all others.
     """
 
     def __init__(self) -> None:
         self.lanes: list[Lane] = []
+        self._came = 0
         self._again: deque[Permit] = deque()
         self._lines: dict[str, deque[Permit]] = {}
         """By block, the one whose turn it is first."""
@@ -74,6 +80,8 @@ class Queue:
             lane.grant(permit)
             return permit
         permit.granted = asyncio.get_running_loop().create_future()
+        self._came += 1
+        permit.place = self._came
         permit.line = self._again if again else self._lines.setdefault(request.block, deque())
         (permit.line.appendleft if again else permit.line.append)(permit)
         self.serve()
@@ -93,7 +101,7 @@ class Queue:
 
     def first_for(self, lane: Lane) -> Permit | None:
         """Return who is next at a lane, forgetting who does not wait any more."""
-        for line in (self._again, *self._lines.values()):
+        for line in (self._again, *self._in_turn()):
             while line and _is_over(line[0]):
                 line.popleft()
             if line and lane not in line[0].shuns:
@@ -119,6 +127,13 @@ class Queue:
         for permit in self._waiting():
             if all(lane in permit.shuns for lane in is_open):
                 permit.shuns = ()
+
+    def _in_turn(self) -> Collection[deque[Permit]]:
+        """Return the lines of the blocks, the one to be served next first."""
+        lines = self._lines.values()
+        if len(lines) < 2 or self.size > _FEW * sum(lane.limiter.concurrency.limit for lane in self.lanes):
+            return lines
+        return sorted(lines, key=lambda line: line[0].place if line else 0)
 
     def _waiting(self) -> Iterator[Permit]:
         for line in (self._again, *self._lines.values()):

@@ -47,12 +47,12 @@ def left(run_id: str) -> list[str]:
     return [f"{one['name']} {one['state_name']}" for kind in family(run_id) for one in kind if one["state_type"] in UNFINISHED]
 
 
-def begun(project: Project, model: SimulatedModel) -> tuple[Started, str]:
+def begun(project: Project, model: SimulatedModel, *words: str) -> tuple[Started, str]:
     """Start a slow run, and return it with its id when Prefect shows a pipeline and tasks at work and a shard is done."""
     project.seeds(ROWS)
     model.change(latency=SLOW)
     known = {path.parent.name for path in project.store.glob("runs/*/*")}
-    run = project.start(model.url, *WORDS)
+    run = project.start(model.url, *WORDS, *words)
     run.wait_for(lambda: any(project.store.glob("checkpoints/*/*/result.json")), "the first shard")
     (alive,) = [path for path in project.store.glob("runs/*/alive.json") if path.parent.name not in known]
     run_id = alive.parent.name
@@ -127,9 +127,16 @@ def test_a_living_run_is_left_alone(project: Project, model: SimulatedModel) -> 
     assert {one["state_name"] for one in family(run_id)[0]} == {"Completed"}
 
 
-@pytest.mark.parametrize("which", ["the run", pytest.param("a pipeline", marks=pytest.mark.long)])
-def test_cancel_in_the_ui_ends_a_run_in_good_order(project: Project, model: SimulatedModel, which: str) -> None:
-    run, run_id = begun(project, model)
+@pytest.mark.parametrize(
+    ("which", "runner"),
+    [
+        ("the run", "local"),
+        pytest.param("a pipeline", "local", marks=pytest.mark.long),
+        pytest.param("the run", "dask=2", marks=pytest.mark.long),
+    ],
+)
+def test_cancel_in_the_ui_ends_a_run_in_good_order(project: Project, model: SimulatedModel, which: str, runner: str) -> None:
+    run, run_id = begun(project, model, "--runner", runner)
     chosen = family(run_id)[0][0 if which == "the run" else 1]
     answer = api(f"flow_runs/{chosen['id']}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
     assert answer["status"] == "ACCEPT"

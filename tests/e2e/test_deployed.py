@@ -49,17 +49,25 @@ def pool() -> Iterator[str]:
         worker.wait(60)
 
 
-def scheduled(project: Project, pool: str, **parameters: Any) -> str:
-    """Create a deployment and a run of it, and return the id of that."""
+def deployed(project: Project, pool: str, parameters: dict[str, Any], **asked_too: Any) -> str:
+    """Create a deployment, and return its id."""
     wait_for(lambda: bool(api("work_pools/filter", {"work_pools": {"name": {"any_": [pool]}}})), "the worker's pool")
     flow = api("flows/", {"name": "run-flow-file"})
     place = [{"prefect.deployments.steps.set_working_directory": {"directory": str(project.folder)}}]
     entrypoint = "sdg_prefect.engine.deployable.run_flow_file"
     asked = {"name": uuid4().hex, "flow_id": flow["id"], "work_pool_name": pool, "entrypoint": entrypoint, "pull_steps": place}
     usual = {"flow": "flow.yaml", "input": "seeds.jsonl", "output": "out.jsonl", "storage": "store", "concurrency": CONCURRENCY}
-    deployment = api("deployments/", {**asked, "parameters": {**usual, "shard_size": 3, **parameters}})
-    run = api(f"deployments/{deployment['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}})
-    return str(run["id"])
+    return str(api("deployments/", {**asked, "parameters": {**usual, "shard_size": 3, **parameters}, **asked_too})["id"])
+
+
+def begun_by(deployment: str) -> str:
+    """Create a run of a deployment, and return its id."""
+    return str(api(f"deployments/{deployment}/create_flow_run", {"state": {"type": "SCHEDULED"}})["id"])
+
+
+def scheduled(project: Project, pool: str, **parameters: Any) -> str:
+    """Create a deployment and a run of it, and return the id of that."""
+    return begun_by(deployed(project, pool, parameters))
 
 
 def shown(flow_run_id: str) -> dict[str, Any]:
@@ -103,12 +111,13 @@ def below(flow_run_id: str) -> list[str]:
     return [one["state_name"] for one in found]
 
 
+@pytest.mark.parametrize("runner", ["local", pytest.param("dask=2", marks=pytest.mark.long)])
 def test_a_deployed_run_is_paused_resumed_cancelled_and_retried_and_pays_nothing_twice(
-    project: Project, model: SimulatedModel, pool: str
+    project: Project, model: SimulatedModel, pool: str, runner: str
 ) -> None:
     project.seeds(ROWS)
     model.change(latency=1.0)
-    run = scheduled(project, pool, api_base=model.url)
+    run = scheduled(project, pool, api_base=model.url, runner=runner)
     wait_for_replies(model, 3)
     pause(run)
     wait_for(lambda: any(report["status"] == "suspended" for report in project.reports()), "the end of the process")
@@ -180,3 +189,22 @@ def test_a_deployed_run_that_is_wrong_fails_with_a_line_for_people(project: Proj
     logs = api("logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}})
     assert not [log["message"] for log in logs if "Traceback" in log["message"]]
     assert model.stats()["calls"] == 0
+
+
+@pytest.mark.long
+def test_a_second_run_of_a_deployment_waits_where_only_one_may_be_at_work(
+    project: Project, model: SimulatedModel, pool: str
+) -> None:
+    project.seeds(ROWS)
+    model.change(latency=1.0)
+    one_at_a_time = {"concurrency_limit": 1, "concurrency_options": {"collision_strategy": "ENQUEUE"}}
+    deployment = deployed(project, pool, {"api_base": model.url}, **one_at_a_time)
+    first = begun_by(deployment)
+    wait_for_replies(model, 1)
+    second = begun_by(deployment)
+    wait_for_state(second, "AwaitingConcurrencySlot")
+    assert shown(first)["state_name"] == "Running"
+    model.change(latency=0.0)
+    for run in (first, second):
+        assert wait_for_state(run, "Completed", "Failed", "Crashed")["state_name"] == "Completed"
+    assert model.stats()["completions"] == CALLS

@@ -37,11 +37,18 @@ def artifact(flow_run_id: str, key: str) -> str:
     return str(found[0]["data"]) if found else ""
 
 
-@pytest.mark.parametrize("which", ["the run", pytest.param("a pipeline", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("which", "runner"),
+    [
+        ("the run", "local"),
+        pytest.param("a pipeline", "local", marks=pytest.mark.long),
+        pytest.param("the run", "dask=2", marks=pytest.mark.long),
+    ],
+)
 def test_a_run_that_is_paused_sends_nothing_and_goes_on_when_it_is_resumed(
-    project: Project, model: SimulatedModel, which: str
+    project: Project, model: SimulatedModel, which: str, runner: str
 ) -> None:
-    run, run_id = begun(project, model)
+    run, run_id = begun(project, model, "--runner", runner)
     whole, pipeline, *_ = (one["id"] for one in family(run_id)[0])
     chosen = whole if which == "the run" else pipeline
     paused_at = time.monotonic()
