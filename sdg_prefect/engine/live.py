@@ -48,7 +48,7 @@ class Live:
 
     def at_once(self, rows: int) -> int:
         """Return how many shards of so many rows may be at work at once."""
-        return max(self.sizes.at_once(rows), self.runner.shards_at_once)
+        return max(self.sizes.at_once(rows, self.gateway.calls_at_once), self.runner.shards_at_once)
 
     async def reviewed(self, step: Step, refs: Sequence[DatasetRef]) -> Step:
         """Return a step that knows what a person decided about the rows that it gets, where it waits for that."""

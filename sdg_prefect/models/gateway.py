@@ -115,6 +115,11 @@ class Gateway:
         return self._traffic.in_flight
 
     @property
+    def calls_at_once(self) -> int:
+        """Calls that may be open at most, at all addresses together."""
+        return sum(self._most(account) for account in {place.account for place in self._called})
+
+    @property
     def longest_call(self) -> float:
         """Seconds after which every call in flight has ended."""
         return max((place.timeout for place in self._called), default=0.0)
@@ -243,11 +248,14 @@ class Gateway:
         """Return the limiter of an address, which models that are served there share; the lowest limit counts."""
         if place.account not in self._limiters:
             here = [other for other in self._called if other.account == place.account]
-            limits = [other.max_concurrency or self._settings.concurrency for other in here]
             named = next((other.shared_limit for other in here if other.shared_limit), None)
             share = self._shares.of(named) if named and self._shares is not None else None
-            self._limiters[place.account] = Limiter(min(limits), share=share, valve=self._traffic.valve)
+            self._limiters[place.account] = Limiter(self._most(place.account), share=share, valve=self._traffic.valve)
         return self._limiters[place.account]
+
+    def _most(self, account: tuple[str, str | None]) -> int:
+        here = [place for place in self._called if place.account == account]
+        return min(place.max_concurrency or self._settings.concurrency for place in here)
 
     @property
     def _called(self) -> list[Endpoint]:

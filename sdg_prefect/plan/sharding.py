@@ -18,9 +18,11 @@ _QUICK_ROWS = 50_000
 """Rows of a shard where nothing but the machine is waited for: a task run takes little beside the rows, memory stays small."""
 
 _AT_ONCE = 64
-"""Shards at work at once."""
+"""Shards at work at once, unless their rows are too few for the calls that may be open."""
+_ROWS_FOR_A_CALL = 2
+"""Rows at work for each call that may be open: some wait for the slowest call of their shard, or for a checkpoint."""
 _QUICK_AT_ONCE = 4
-_AT_ONCE_IN_BATCHES = 256
+_MOST_AT_ONCE = 256
 _ROWS_IN_BATCHES = 100_000
 """Rows at work at once where models are asked in batches: enough for two of the largest."""
 
@@ -63,15 +65,20 @@ class Sizes:
         """Return the size below which the shards of so many rows make more task runs than Prefect carries."""
         return ceil(rows * max(1, self.steps) / MAX_TASK_RUNS)
 
-    def at_once(self, rows: int) -> int:
+    def at_once(self, rows: int, calls: int = 0) -> int:
         """Return how many shards may be at work at once.
 
-        A shard that waits for a batch holds a thread and its rows, so that there are bounds to both. Its size does not depend on
-        the mode: what was begun in batches can be finished by calls, with the same checkpoints.
+        A shard at work holds a thread and its rows, so that there are bounds to both. Its size depends neither on the mode nor on
+        the calls that may be open: what was begun in batches, or slowly, is finished in another way with the same checkpoints.
+
+        Args:
+            rows: All rows.
+            calls: Calls that may be open at once.
         """
-        if not self.in_batches:
-            return _QUICK_AT_ONCE if self.is_quick and not self.fixed else _AT_ONCE
-        return max(_AT_ONCE, min(_AT_ONCE_IN_BATCHES, _ROWS_IN_BATCHES // self.of(rows)))
+        if self.is_quick and not self.fixed:
+            return _QUICK_AT_ONCE
+        wanted = _ROWS_IN_BATCHES if self.in_batches else _ROWS_FOR_A_CALL * calls
+        return max(_AT_ONCE, min(_MOST_AT_ONCE, wanted // self.of(rows)))
 
     def too_many(self, rows: int) -> str:
         """Say what speaks against the size that the user asks for; nothing where Prefect carries it."""

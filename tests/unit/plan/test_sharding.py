@@ -61,3 +61,10 @@ def test_where_models_are_asked_in_batches_the_rows_of_two_are_at_work_and_not_m
     at_work = batches.at_once(rows) * batches.of(rows)
     assert at_work <= max(100_000, 64 * batches.of(rows))
     assert at_work >= min(rows, 50_000)
+
+
+@given(rows=ROWS, fixed=st.integers(1, 1_000), calls=st.integers(0, 4_000))
+def test_there_are_rows_at_work_for_all_calls_that_may_be_open_as_far_as_threads_reach(rows: int, fixed: int, calls: int) -> None:
+    at_once = Sizes(fixed, 3).at_once(rows, calls)
+    assert 64 <= at_once <= 256
+    assert at_once == 256 or (at_once + 1) * fixed > 2 * calls
