@@ -45,7 +45,8 @@ def main() -> None:
         assert managed.pid is not None
         try:
             server.wait_until_ready(managed)
-            os.environ.update(server.client_environment(managed))
+            # The last lines of a log would be sent when the server is gone.
+            os.environ.update(server.client_environment(managed), PREFECT_LOGGING_TO_API_ENABLED="false")
             asyncio.run(_measure(managed.pid))
         finally:
             server.stop()
