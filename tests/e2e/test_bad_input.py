@@ -395,7 +395,6 @@ def test_a_quota_that_is_used_up_ends_the_run_and_keeps_the_output(folder: Path)
         before = lay_out(folder, poor, {"out.jsonl": "kept\n"})
         ran = command(folder, "run", "flow.yaml", "--input", "seeds.jsonl", "--output", "out.jsonl")
         assert ran.returncode == 1
-        assert "QuotaUsedUp" in ran.stderr.splitlines()[-1]
-        assert "Top up the account" in ran.stderr.splitlines()[-1]
+        assert all(word in ran.stderr.splitlines()[-1] for word in ("QuotaUsedUp", "Top up the account"))
         assert "Traceback" not in ran.stderr
         assert {name: contents(folder)[name] for name in before} == before
