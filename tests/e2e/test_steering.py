@@ -48,7 +48,7 @@ def artifact(flow_run_id: str, key: str) -> str:
 def test_a_run_that_is_paused_sends_nothing_and_goes_on_when_it_is_resumed(
     project: Project, model: SimulatedModel, which: str, runner: str
 ) -> None:
-    run, run_id = begun(project, model, "--runner", runner)
+    run, run_id = begun(project, model, runner)
     whole, pipeline, *_ = (one["id"] for one in family(run_id)[0])
     chosen = whole if which == "the run" else pipeline
     paused_at = time.monotonic()
