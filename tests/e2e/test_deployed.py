@@ -164,6 +164,7 @@ def test_a_deployed_run_whose_budget_is_used_up_waits_until_somebody_raises_it(
     assert project.report()["llm_calls"] == CALLS - paid
 
 
+@pytest.mark.long
 def test_a_deployed_run_whose_key_is_refused_waits_until_that_is_mended(
     project: Project, model: SimulatedModel, pool: str
 ) -> None:

@@ -172,7 +172,10 @@ CASES: dict[str, Case] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+RARE = {"seeds at the front", "the order of the seeds", "the model of the last block", "the name of a block"}
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, marks=pytest.mark.long) if case in RARE else case for case in CASES])
 def test_the_calls_after_an_edit_are_those_that_plan_told(five: Five, case: str) -> None:
     change, expected, why = CASES[case]
     change(five.project)

@@ -85,7 +85,7 @@ def test_a_golden_case_gives_the_rows_of_the_oracle(name: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name.startswith("chain_")])
-@pytest.mark.parametrize("shard_size", [None, 1])
+@pytest.mark.parametrize("shard_size", [2, *(pytest.param(size, marks=pytest.mark.long) for size in (None, 1))])
 def test_a_golden_flow_gives_the_rows_of_the_oracle_for_any_shard_size(name: str, shard_size: int | None, tmp_path: Path) -> None:
     assert _run(GOLDEN / name, tmp_path / "store", shard_size) == _read(GOLDEN / name / "rows.jsonl")
 

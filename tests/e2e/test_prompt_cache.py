@@ -43,7 +43,7 @@ def test_cached_tokens_are_in_the_report_and_in_its_cost(project: Project, model
     assert (again["llm_calls"], again["tokens_cached"], again["cost_usd"]) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("client", ["openai", "litellm"])
+@pytest.mark.parametrize("client", ["openai", pytest.param("litellm", marks=pytest.mark.long)])
 def test_replies_are_found_again_whether_prompts_are_marked_or_not(project: Project, model: SimulatedModel, client: str) -> None:
     model.change(record=True)
     unmarked = project.generate(project.documents(6), model.url, storage=project.folder / "elsewhere")

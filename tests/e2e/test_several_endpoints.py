@@ -45,7 +45,7 @@ def without(model: SimulatedModel, project: Project, completions: int) -> Callab
     return end
 
 
-@pytest.mark.parametrize("client", ["openai", "litellm"])
+@pytest.mark.parametrize("client", ["openai", pytest.param("litellm", marks=pytest.mark.long)])
 def test_a_server_that_ends_in_the_middle_costs_no_row_and_what_it_had_in_flight_at_most(project: Project, client: str) -> None:
     seeds = project.documents(60)
     expected = undisturbed(project, seeds)
