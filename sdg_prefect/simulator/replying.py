@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdg_prefect.simulator.chance import fingerprint
+from sdg_prefect.simulator.crafts import crafted
 from sdg_prefect.simulator.markup import Slot
 from sdg_prefect.simulator.reading import Reading, read_prompt
 from sdg_prefect.simulator.roles import Kind, kind_of
@@ -58,7 +59,8 @@ def write_reply(prompt: str, seed: int | None, sample: int, constraint: Constrai
     elif reading.want is Kind.JSON:
         text = _json(reading.json_shape or _ANSWER_SHAPE, writer, key)
     else:
-        text = writer.write(reading.want)
+        (kind,) = crafted([reading.want], reading)
+        text = writer.write(kind)
     return f"<think>\n{writer.write(Kind.THINKING)}\n</think>\n\n{text}" if thinks else text
 
 
@@ -84,6 +86,7 @@ def _fill_slots(reading: Reading, writer: Writer) -> str:
     """Write every place the prompt wants filled; questions and pairs several times."""
     kinds = _slot_kinds(reading)
     asks = Kind.QUESTION in kinds
+    kinds = crafted(kinds, reading)
     turns = writer.turns() if asks and reading.slots[0].opening else 1
     blocks = []
     for turn in range(turns):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from sdg_prefect.simulator.chance import draw, pick
 from sdg_prefect.simulator.roles import Kind, kind_of
+from sdg_prefect.simulator.tools import calls_for
 from sdg_prefect.simulator.writing import Writer
 
 _FORMATS = {
@@ -19,6 +21,8 @@ _FORMATS = {
     "uuid": "7f1d8a52-3c64-4b0e-9f27-5d0c6e1ab934",
 }
 _DEPTH_LIMIT = 12
+_CALL_PARTS = {"name", "arguments"}
+"""What the schema of a call of a tool has."""
 
 
 class SchemaWriter:
@@ -82,10 +86,18 @@ class SchemaWriter:
         properties = schema.get("properties", {})
         required = schema.get("required", ())
         names = properties if depth < _DEPTH_LIMIT // 2 else [name for name in properties if name in required]
+        if set(properties) >= _CALL_PARTS and self._calls:
+            return {**self._calls[turn % len(self._calls)]}
         made = {name: self._value(properties[name], name, turn, depth + 1) for name in names}
         for name in required:
             made.setdefault(name, self._text({}, name, turn))
         return made
+
+    @cached_property
+    def _calls(self) -> list[dict[str, Any]]:
+        """The calls of the tools that the prompt offers."""
+        reading = self._writer.reading
+        return calls_for(reading.tools, reading.question, self._key, carefully=self._writer.approves)
 
     def _array(self, schema: dict[str, Any], name: str, depth: int) -> list[Any]:
         least, most = schema.get("minItems", 0), schema.get("maxItems", 100)
@@ -94,6 +106,8 @@ class SchemaWriter:
         wanted = 0 if depth > _DEPTH_LIMIT // 2 else wanted
         singular = name.removesuffix("s")
         items = schema.get("items", {})
+        if self._writer.reading.tools and set(self._resolve(items).get("properties", {})) >= _CALL_PARTS:
+            wanted = len(self._calls)
         turns = range(max(least, min(wanted, most)))
         return [self._value(items, singular, turn, depth + 1) for turn in turns]
 
