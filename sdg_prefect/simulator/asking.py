@@ -80,6 +80,9 @@ _COUNT = re.compile(
     rf"\b(\d{{1,2}}|{'|'.join(_COUNTS)})\s+(?:[\w,&-]+\s+){{0,4}}?"
     r"(?:questions?|pairs?|facts|instructions|queries|q&as?|items|statements|tasks?|problems?|requests?|prompts?|messages?|texts?)\b"
 )
+_REPEATED = re.compile(
+    rf"\b(?:(\d{{1,2}}|{'|'.join(_COUNTS)})\b[^.\n]{{0,80}}, )?each (?:[\w-]+ )?(?:between|in) (?:tags of its own|this form)"
+)
 _SINGULAR = re.compile(r"\b(?:write|generate|create|ask|produce|provide|formulate) (?:a|an|the) (?:[\w-]+ ){0,3}question\b")
 _KEYED = re.compile(r'"([\w -]{1,40})"\s*:\s*("|\[|\{|-?\d|true|false|<?\s*(?:int|float|number|bool))?', re.IGNORECASE)
 _NAMED_KEYS = re.compile(
@@ -146,10 +149,15 @@ def options_of(instructions: str) -> tuple[str, ...]:
     return ()
 
 
+def wants_several(instructions: str) -> bool:
+    """Tell whether the form that the prompt shows is to be filled several times."""
+    return _REPEATED.search(instructions.lower()) is not None
+
+
 def count_of(instructions: str) -> int | None:
     """Return how many items the prompt wants, at most 20, or None."""
     lowered = instructions.lower()
-    found = _COUNT.findall(lowered)
+    found = [number for number in _REPEATED.findall(lowered) if number] or _COUNT.findall(lowered)
     if found:
         return min(20, _COUNTS.get(found[-1]) or int(found[-1])) or None
     return 1 if _SINGULAR.search(lowered) else None

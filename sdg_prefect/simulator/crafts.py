@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sdg_prefect.simulator.chance import pick
-from sdg_prefect.simulator.programs import Program, program_for
+from sdg_prefect.simulator.programs import PROGRAMS, Program, program_for, programs_about
 from sdg_prefect.simulator.roles import Kind
 from sdg_prefect.simulator.sums import Solved, poses_problem, solve, write_problem
-from sdg_prefect.simulator.tools import request_for, wants_no_call
+from sdg_prefect.simulator.tools import calls_wanted, request_for
 from sdg_prefect.simulator.translating import language_of, translate
+from sdg_prefect.simulator.wording import lower_first, names_in, sentences_of
 
 if TYPE_CHECKING:
     from sdg_prefect.simulator.reading import Reading
 
 _PROGRAMS = re.compile(r"\bpython\b|\bunit tests?\b|\bprogramming (?:task|problem|exercise)s?\b", re.IGNORECASE)
 _SUMS = re.compile(r"\bword problems?\b|\barithmetic\b|\bcan be computed\b|\bmath\w* (?:problem|question)s?\b", re.IGNORECASE)
+_REPLACES = re.compile(r"\bput (?:a|the) description in (?:the )?place of (?:a|the) name\b", re.IGNORECASE)
+_NAME = re.compile(r"^Name: (.+)$", re.MULTILINE)
 _SOLVING = frozenset({Kind.THINKING, Kind.CRITERIA, Kind.EXPLANATION})
 _JUDGING = frozenset({Kind.VERDICT, Kind.SCORE})
 _BEGINNINGS = (
@@ -52,6 +55,8 @@ def _crafted(kind: Kind, reading: Reading, *, is_judged: bool) -> Kind:
         if _PROGRAMS.search(reading.instructions):
             return Kind.PROGRAM_TASK
         return Kind.SUM if _SUMS.search(reading.instructions) else kind
+    if kind is Kind.REVISION and _REPLACES.search(reading.instructions) and _NAME.search(reading.prompt):
+        return Kind.REPLACEMENT
     if kind is Kind.ANSWER and _PROGRAMS.search(reading.instructions):
         return Kind.CODE
     if poses_problem(reading.question) and not is_judged:
@@ -67,6 +72,8 @@ class Craft:
     key: str
     approves: bool
     """False for a reply with a mistake."""
+    turn: int = 0
+    """Which of several in the same reply."""
 
     def write(self, kind: Kind) -> str:
         """Write a text of one of the kinds in ``CRAFTS``."""
@@ -74,7 +81,7 @@ class Craft:
 
     def program_task(self) -> str:
         """Write what a program has to do."""
-        return program_for(self.key).task
+        return programs_about(self.reading.material, self.key)[self.turn % len(PROGRAMS)].task
 
     def code(self) -> str:
         """Write the program that the row speaks of."""
@@ -86,7 +93,7 @@ class Craft:
 
     def sum(self) -> str:
         """Write a word problem."""
-        return write_problem(self.key)
+        return write_problem(f"{self.key} {self.turn}")
 
     def steps(self) -> str:
         """Write the steps that solve the row's problem."""
@@ -105,13 +112,22 @@ class Craft:
 
     def request(self) -> str:
         """Write what a user asks of the tools; where none is to be of use, something else."""
-        if wants_no_call(self.reading.instructions):
-            return self.first_message()
-        return request_for(self.reading.tools, self.reading.instructions, self.key)
+        wanted = calls_wanted(self.reading.instructions)
+        return request_for(self.reading.tools, wanted, f"{self.key} {self.turn}") if wanted else self.first_message()
 
     def first_message(self) -> str:
         """Write with what a user may begin."""
-        return pick(_BEGINNINGS, self.key, "beginning").format(do=pick(_DOINGS, self.key, "doing"))
+        beginning, doing = (pick(parts, self.key, self.turn, name) for parts, name in ((_BEGINNINGS, "how"), (_DOINGS, "what")))
+        said = beginning.format(do=doing)
+        return f"{said} It has to do with {pick(self.reading.key_words, self.key, 'about')}." if self.reading.material else said
+
+    def replaced(self) -> str:
+        """Write the row's question with a description where a name stands."""
+        reading = self.reading
+        name = _NAME.findall(reading.prompt)[-1].strip()
+        first = sentences_of(reading.material, 1) or (reading.material,)
+        described = first[0].rstrip(".")
+        return reading.question.replace(name, lower_first(described, names_in(reading.material)))
 
     @property
     def _program(self) -> Program:
@@ -133,5 +149,6 @@ CRAFTS: Mapping[Kind, Callable[[Craft], str]] = {
     Kind.TRANSLATION: Craft.translation,
     Kind.REQUEST: Craft.request,
     Kind.FIRST_MESSAGE: Craft.first_message,
+    Kind.REPLACEMENT: Craft.replaced,
 }
 """How each kind is written."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from sdg_prefect.simulator.chance import pick
+from sdg_prefect.simulator.chance import draw, pick
 from sdg_prefect.simulator.wording import content_words
 
 
@@ -50,6 +50,14 @@ def program_for(text: str) -> Program:
     best = max(PROGRAMS, key=lambda program: len(content_words(program.task) & wanted))
     chosen = best if len(content_words(best.task) & wanted) >= _ENOUGH else pick(PROGRAMS, text, "program")
     return chosen.called(named[0]) if named else chosen
+
+
+def programs_about(text: str, key: str) -> list[Program]:
+    """Return all programs, those first whose task shares a word with a text, the others from a place that the key decides."""
+    wanted = content_words(text)
+    start = int(draw(key, "program") * len(PROGRAMS))
+    rotated = [*PROGRAMS[start:], *PROGRAMS[:start]]
+    return sorted(rotated, key=lambda program: not content_words(program.task) & wanted)
 
 
 PROGRAMS = (

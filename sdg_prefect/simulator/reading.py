@@ -66,7 +66,7 @@ class Reading:
         """What a free reply should be."""
         instructions = self.instructions
         if self.opens_user_turn:
-            return Kind.QUESTION if self.material or self.question else Kind.FIRST_MESSAGE
+            return Kind.FIRST_MESSAGE
         if asking.speaks_of_json(instructions):
             return Kind.JSON
         if asking.speaks_of_rating(instructions) and self.scale:
@@ -94,6 +94,11 @@ class Reading:
     def count(self) -> int | None:
         """How many items are wanted."""
         return asking.count_of(self.instructions)
+
+    @cached_property
+    def wants_several(self) -> bool:
+        """Whether the form that the prompt shows is to be filled several times."""
+        return asking.wants_several(self.instructions)
 
     @cached_property
     def is_multiple_choice(self) -> bool:

@@ -35,6 +35,7 @@ class Kind(StrEnum):
     TRANSLATION = "translation"
     REQUEST = "request"
     FIRST_MESSAGE = "first message"
+    REPLACEMENT = "replacement"
     JSON = "json"
 
 
@@ -78,14 +79,14 @@ _ROLES: tuple[tuple[str, Role], ...] = (
     (r"documents?|context|passage|article|text|chapter|snippet|excerpt|paragraph|content"
      r"|source|transcript|review"
      r"|abstract|story|code|data|knowledge|tweet|sentence|comment|post|input|message|email"
-     r"|summary|facts|material|tools",
+     r"|summary|facts|material|tools|subject|topic",
      Role.MATERIAL),
 )  # fmt: skip
 HEADING_WORDS = (
     r"task(?: description)?|questions?|query|instruction|prompt|problem|request|answer"
     r"|response|reply|documents?|context|passage"
     r"|article|text|chapter|snippet|excerpt|paragraph|transcript|review|abstract|story|tweet"
-    r"|sentence|input|email|summary|material|tools"
+    r"|sentence|input|email|summary|material|tools|subject|topic"
 )
 """Words that head a section of a prompt, as a pattern."""
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sdg_prefect.simulator.chance import draw, pick
+from sdg_prefect.simulator.patterns import text_for
 from sdg_prefect.simulator.wording import content_words, key_words
 
 Tool = Mapping[str, Any]
@@ -15,17 +16,21 @@ Tool = Mapping[str, Any]
 
 _BEGINNING = re.compile(r"\[\s*\{|\{\s*\"(?:type|name|function)\"")
 _VALUES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (r"city|place|town|location|origin|destination|from|to", ("Bergen", "Lisbon", "Nagoya", "Tartu", "Cork", "Trieste")),
+    (r"city|place|town|station|location|origin|destination|from|to", ("Bergen", "Lisbon", "Nagoya", "Tartu", "Cork", "Trieste")),
     (r"date|day", ("2025-03-14", "2025-06-02", "2025-11-28")),
     (r"time|hour", ("07:45", "12:30", "18:10")),
     (r"name|person|author|artist|user|recipient|contact", ("Mira Holt", "Tomas Berg", "Ada Quist")),
-    (r"currency|\w+_currency", ("EUR", "NOK", "JPY")),
+    (r"train|flight|number", ("IC 204", "R 17", "NZ 450")),
+    (r"currency", ("EUR", "NOK", "JPY")),
     (r"language", ("Portuguese", "Estonian", "Japanese")),
     (r"email|address", ("mira@example.com", "tomas@example.com")),
 )
-_CALLS_IN_WORDS = {"one": 1, "a": 1, "two": 2, "three": 3, "four": 4}
-_CALLS = re.compile(rf"\b(\d|{'|'.join(_CALLS_IN_WORDS)}) (?:different )?(?:function |tool )?calls?\b", re.IGNORECASE)
-_NO_CALL = re.compile(r"\b(?:none of the (?:tools|functions)|no (?:tool|function|call)s? (?:is|are|can|will)\b)", re.IGNORECASE)
+_NUMBERS = {"one": 1, "a": 1, "two": 2, "three": 3, "four": 4}
+_CALLS = re.compile(
+    rf"\b(\d|{'|'.join(_NUMBERS)}) (?:different )?(?:function |tool )?calls?\b|\bnone of the (?:tools|functions)\b", re.IGNORECASE
+)
+_ENOUGH = 2
+"""Words that a request shares with a tool which can serve it."""
 _DEEPEST = 4
 
 
@@ -53,9 +58,17 @@ def _tools_in(value: Any) -> Iterator[Tool]:
             yield tool
 
 
-def request_for(tools: Sequence[Tool], instructions: str, key: str) -> str:
-    """Write what a user asks for whom some of the tools can help, with the values that they need."""
-    wanted = _calls_wanted(instructions) or 1
+def calls_wanted(instructions: str) -> int:
+    """Return how many calls the request that a prompt wants should need; what it says last counts, and one if it says nothing."""
+    found = _CALLS.findall(instructions)
+    if not found:
+        return 1
+    said = found[-1].lower()
+    return _NUMBERS.get(said) or int(said or 0)
+
+
+def request_for(tools: Sequence[Tool], wanted: int, key: str) -> str:
+    """Write what a user asks for whom so many of the tools can help, with the values that they need."""
     start = int(draw(key, "tool") * len(tools))
     chosen = [tools[(start + step) % len(tools)] for step in range(min(wanted, len(tools)))]
     return " Then: ".join(_asked(tool, key) for tool in chosen)
@@ -74,7 +87,7 @@ def _told(value: Any) -> str:
 def calls_for(tools: Sequence[Tool], request: str, key: str, *, carefully: bool) -> list[dict[str, Any]]:
     """Name the calls that serve a request, with arguments that fit: values that it gives, and others where it gives none.
 
-    A request that shares no word with any tool gets no call.
+    A request that shares hardly a word with any tool gets no call.
 
     Args:
         tools: What is offered.
@@ -87,7 +100,7 @@ def calls_for(tools: Sequence[Tool], request: str, key: str, *, carefully: bool)
     for part in parts:
         wanted = content_words(part)
         shared = [len(content_words(f"{one['name']} {one.get('description', '')}") & wanted) for one in tools]
-        if not any(shared):
+        if max(shared) < _ENOUGH:
             continue
         tool = tools[shared.index(max(shared))]
         calls.append({"name": tool["name"], "arguments": _arguments(tool["parameters"], part, key, 0)})
@@ -95,16 +108,6 @@ def calls_for(tools: Sequence[Tool], request: str, key: str, *, carefully: bool)
         if not carefully and len(calls) == 1 and required:
             calls[0]["arguments"].pop(required[0], None)
     return calls
-
-
-def _calls_wanted(instructions: str) -> int | None:
-    found = _CALLS.findall(instructions)
-    return (_CALLS_IN_WORDS.get(found[-1].lower()) or int(found[-1])) if found else None
-
-
-def wants_no_call(instructions: str) -> bool:
-    """Tell whether a prompt wants something for which no tool is of use."""
-    return _NO_CALL.search(instructions) is not None
 
 
 def _arguments(schema: Mapping[str, Any], request: str, key: str, depth: int) -> dict[str, Any]:
@@ -139,6 +142,8 @@ def _value(schema: Mapping[str, Any], name: str, request: str, key: str, depth: 
         return given == "true" if given else draw(key, name) < 0.5
     if kind in ("integer", "number"):
         return _number(schema, name, given, key, is_whole=kind == "integer")
+    if pattern := schema.get("pattern"):
+        return given if re.search(pattern, given) else text_for(pattern, f"{key} {name}") or given
     return given or _text(name, key, schema)
 
 

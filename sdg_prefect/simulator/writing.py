@@ -59,7 +59,7 @@ class Writer:
         if kind is Kind.ANSWER and paired:
             return self._paired_answer(turn)
         if kind in CRAFTS:
-            return Craft(self.reading, f"{self._key} {turn}" if turn else self._key, self.approves).write(kind)
+            return Craft(self.reading, self._key, self.approves, turn).write(kind)
         return _WRITERS[kind](self, turn)
 
     def turns(self) -> int:

@@ -166,5 +166,22 @@ def test_a_chat_template_that_ends_where_the_user_speaks_is_gone_on_with_by_a_us
     assert len(set(said)) > 3
     assert all(re.match(r"(How|What|Can|Write)\b", text) for text in said)
     about = reply(template.format("<|im_start|>system\nYou help people who keep bees.<|im_end|>\n"))
-    assert about.endswith("?")
-    assert "system" not in about
+    assert re.search(r"It has to do with (help|people|keep|bees)\.$", about)
+
+
+def test_a_description_is_put_in_the_place_of_a_name() -> None:
+    prompt = (
+        "Put a description in the place of a name.\n\nName: Harl bridge\n\nMaterial:\nThe only toll bridge over the Seel.\n\n"
+        f"Question:\nWhen was Harl bridge built?{slot('Rewritten Question')}"
+    )
+    assert filled("Rewritten Question", reply(prompt)) == "When was the only toll bridge over the Seel built?"
+
+
+def test_a_form_is_filled_as_often_as_is_wanted_and_differently_each_time() -> None:
+    prompt = f"Write 3 pairs of prompts on the text.\n\nText:\nBees dance. Cows graze. Fish swim. Birds sing. Cats nap. Dogs dig.{slot('First Prompt')}{slot('Second Prompt')}"
+    found = re.findall(r"\[Start of (?:First|Second) Prompt\]\n(.*?)\n\[End", reply(prompt))
+    assert len(found) == len(set(found)) == 6
+    people = (
+        f"Think of 2 people who could read the text, each in this form.\n\nText:\nBees dance. Cows graze.{slot('Description')}"
+    )
+    assert reply(people).count("[Start of Description]") == 2
