@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.parameters import DeployedOptions
 from sdg_prefect.engine.preparing import prepare
 from sdg_prefect.settings import Settings
+from sdg_prefect.spec.flow_reference import flows_page
+from sdg_prefect.spec.ready import ready_flows, ready_folder
 
 ROOT = Path(__file__).parent.parent
 OTHERS = {"golden", "build", "dist", "out", "node_modules"}
@@ -270,6 +273,10 @@ def test_the_reference_of_blocks_is_what_the_command_prints() -> None:
     assert _text("docs/blocks.md") == reference_page(classes), "run: python -m sdg_prefect blocks --markdown > docs/blocks.md"
 
 
+def test_the_reference_of_flows_is_what_the_command_prints() -> None:
+    assert _text("docs/flows.md") == flows_page(ready_flows()), "run: python -m sdg_prefect flows --markdown > docs/flows.md"
+
+
 def test_hooks_run_the_commands_of_make_check() -> None:
     recipe = re.search(r"^check:.*\n((?:\t.*\n)+)", _text("Makefile"), re.MULTILINE)
     assert recipe is not None
@@ -297,3 +304,9 @@ def test_a_deployment_names_a_flow_that_is_there_with_parameters_that_it_has(dep
 
 def test_the_picture_is_well_formed() -> None:
     assert ElementTree.parse(ROOT / "docs/way-of-the-data.svg").getroot().tag.endswith("svg")
+
+
+def test_the_ready_flows_go_into_the_wheel_where_an_installed_package_looks_for_them() -> None:
+    wheel = tomllib.loads(_text("pyproject.toml"))["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["force-include"] == {"flows": "sdg_prefect/ready"}
+    assert ready_folder() == ROOT / "flows"

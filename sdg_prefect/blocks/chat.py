@@ -10,6 +10,7 @@ from pydantic import Field
 
 from sdg_prefect.blocks.base import Block, Columns
 from sdg_prefect.blocks.chat_parameters import ChatParameters
+from sdg_prefect.blocks.conversation import without_nulls
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.llm import Expansion, reject_failure
 from sdg_prefect.blocks.registry import block
@@ -57,7 +58,7 @@ class MessagesBlock(Block):
             if reason := _why_not(messages):
                 context.reject(place, "BadMessages", f"column '{source}' {reason}.")
                 continue
-            sent = [{key: _without_nulls(value) for key, value in message.items() if value is not None} for message in messages]
+            sent = [{key: without_nulls(value) for key, value in message.items() if value is not None} for message in messages]
             requests.append(Request(model_id, row_id, messages=sent, params=params))
             places.append(place)
         shared = shared_messages([request.messages or () for request in requests])
@@ -78,13 +79,6 @@ class NamedModelBlock(MessagesBlock):
 
     def model_ids(self) -> Iterable[str]:
         return (self.model_id,)
-
-
-def _without_nulls(value: Any) -> Any:
-    """Leave out of the parts of a content what other parts have: a column of them holds nulls there."""
-    if isinstance(value, Mapping):
-        return {key: _without_nulls(part) for key, part in value.items() if part is not None}
-    return [_without_nulls(part) for part in value] if isinstance(value, list) else value
 
 
 def _why_not(messages: Any) -> str:

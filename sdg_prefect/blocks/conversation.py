@@ -74,6 +74,13 @@ def _plain_call(call: Mapping[str, Any], place: int) -> dict[str, Any]:
     }
 
 
+def without_nulls(value: Any) -> Any:
+    """Leave out of objects what is null there: in a column each object has the keys of all others."""
+    if isinstance(value, Mapping):
+        return {key: without_nulls(part) for key, part in value.items() if part is not None}
+    return [without_nulls(part) for part in value] if isinstance(value, list) else value
+
+
 def as_messages(value: Any) -> list[dict[str, Any]]:
     """Return what a cell holds as messages: a text is what the user says, a mapping one message. Nulls are left out."""
     items = value if isinstance(value, list) else [value]

@@ -8,7 +8,22 @@ import sys
 import typer
 
 from sdg_prefect import __version__
-from sdg_prefect.cli import check, deploy, explain, past, plan, preview, publish, review, run, server, simulate, store, story
+from sdg_prefect.cli import (
+    check,
+    deploy,
+    explain,
+    flows,
+    past,
+    plan,
+    preview,
+    publish,
+    review,
+    run,
+    server,
+    simulate,
+    store,
+    story,
+)
 from sdg_prefect.cli.console import say
 from sdg_prefect.errors import SdgError
 
@@ -31,6 +46,7 @@ story.register(app)
 publish.register(app)
 store.register(app)
 deploy.register(app)
+flows.register(app)
 explain.register(app)
 simulate.register(app)
 server.register(app)

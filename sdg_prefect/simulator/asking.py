@@ -13,7 +13,9 @@ _MAKE = r"\b(?:generate|write|create|develop|ask|propose|come up with|produce)\b
 _WANTS: tuple[tuple[re.Pattern[str], Kind], ...] = tuple(
     (re.compile(pattern), kind)
     for pattern, kind in (
-        (r"\b(?:rewrite|revise|paraphrase|translate|improve the|rephrase|evolve)\b", Kind.REVISION),
+        (r"\btranslate\b", Kind.TRANSLATION),
+        (r"\b(?:rewrite|revise|paraphrase|improve the|rephrase|evolve)\b", Kind.REVISION),
+        (r"\bwrite\b[^.\n]{0,20}\b(?:in python|python (?:function|program|script|code))\b", Kind.CODE),
         (r"\bquestions?[- ](?:and|&)[- ]answers?\b|\bq\s?&\s?a\b|\bqa pairs?\b", Kind.PAIRS),
         (r"\bquestion.{1,20}pairs?\b", Kind.PAIRS),
         (r"\batomic facts\b", Kind.FACTS),
@@ -76,7 +78,10 @@ _COUNT_WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", 
 _COUNTS = {"single": 1, **{word: number for number, word in enumerate(_COUNT_WORDS, 1)}}
 _COUNT = re.compile(
     rf"\b(\d{{1,2}}|{'|'.join(_COUNTS)})\s+(?:[\w,&-]+\s+){{0,4}}?"
-    r"(?:questions?|pairs?|facts|instructions|queries|q&as?|items|statements)\b"
+    r"(?:questions?|pairs?|facts|instructions|queries|q&as?|items|statements|tasks?|problems?|requests?|prompts?|messages?|texts?)\b"
+)
+_REPEATED = re.compile(
+    rf"\b(?:(\d{{1,2}}|{'|'.join(_COUNTS)})\b[^.\n]{{0,80}}, )?each (?:[\w-]+ )?(?:between|in) (?:tags of its own|this form)"
 )
 _SINGULAR = re.compile(r"\b(?:write|generate|create|ask|produce|provide|formulate) (?:a|an|the) (?:[\w-]+ ){0,3}question\b")
 _KEYED = re.compile(r'"([\w -]{1,40})"\s*:\s*("|\[|\{|-?\d|true|false|<?\s*(?:int|float|number|bool))?', re.IGNORECASE)
@@ -144,10 +149,15 @@ def options_of(instructions: str) -> tuple[str, ...]:
     return ()
 
 
+def wants_several(instructions: str) -> bool:
+    """Tell whether the form that the prompt shows is to be filled several times."""
+    return _REPEATED.search(instructions.lower()) is not None
+
+
 def count_of(instructions: str) -> int | None:
     """Return how many items the prompt wants, at most 20, or None."""
     lowered = instructions.lower()
-    found = _COUNT.findall(lowered)
+    found = [number for number in _REPEATED.findall(lowered) if number] or _COUNT.findall(lowered)
     if found:
         return min(20, _COUNTS.get(found[-1]) or int(found[-1])) or None
     return 1 if _SINGULAR.search(lowered) else None

@@ -11,6 +11,7 @@ from typing import Any
 from sdg_prefect.simulator import asking
 from sdg_prefect.simulator.markup import Markup, Slot, read_markup
 from sdg_prefect.simulator.roles import HEADING_WORDS, Kind, Role, role_of
+from sdg_prefect.simulator.tools import Tool, offered_tools
 from sdg_prefect.simulator.wording import content_words, key_words, names_in, sentences_of
 
 _CHAT_TEMPLATE = re.compile(r"<\|[^|<>\n]{1,40}\|>|\[/?INST\]|<<?/?SYS>>?|</?s>|<(?:start|end)_of_turn>")
@@ -35,6 +36,11 @@ _INSTRUCTION = re.compile(
     r"|your task|now)\b",
     re.IGNORECASE,
 )
+_USER_TURN = re.compile(
+    r"(?:<\|start_header_id\|>user<\|end_header_id\|>|<\|im_start\|>user|<start_of_turn>user|<\|user\|>|\[INST\])\s*\Z"
+)
+_TEMPLATE_SIGNS = ("<|", "INST]", "<s>", "_of_turn>")
+_HEADERS = re.compile(r"^[ \t]*(?:system|user|assistant|model)[ \t]*$", re.MULTILINE)
 _MULTIPLE_CHOICE = re.compile(r"\bmultiple[- ]choice questions?\b", re.IGNORECASE)
 
 
@@ -52,11 +58,15 @@ class Reading:
     prompt: str
     instructions: str
     """The prompt without the row's sections."""
+    opens_user_turn: bool = False
+    """Whether the prompt is a chat template up to where a user speaks, so that the reply is what a user says (Magpie)."""
 
     @cached_property
     def want(self) -> Kind:
         """What a free reply should be."""
         instructions = self.instructions
+        if self.opens_user_turn:
+            return Kind.FIRST_MESSAGE
         if asking.speaks_of_json(instructions):
             return Kind.JSON
         if asking.speaks_of_rating(instructions) and self.scale:
@@ -86,9 +96,19 @@ class Reading:
         return asking.count_of(self.instructions)
 
     @cached_property
+    def wants_several(self) -> bool:
+        """Whether the form that the prompt shows is to be filled several times."""
+        return asking.wants_several(self.instructions)
+
+    @cached_property
     def is_multiple_choice(self) -> bool:
         """Whether questions come with options."""
         return _MULTIPLE_CHOICE.search(self.instructions) is not None
+
+    @cached_property
+    def tools(self) -> tuple[Tool, ...]:
+        """The tools that the prompt offers."""
+        return offered_tools(self.prompt) if '"parameters"' in self.prompt else ()
 
     @cached_property
     def sentences(self) -> tuple[str, ...]:
@@ -123,7 +143,9 @@ class Reading:
 @lru_cache(maxsize=512)
 def read_prompt(text: str) -> Reading:
     """Read a prompt."""
-    prompt = _CHAT_TEMPLATE.sub("\n", text) if "<|" in text or "INST]" in text or "<s>" in text else text
+    prompt = _CHAT_TEMPLATE.sub("\n", text) if any(sign in text for sign in _TEMPLATE_SIGNS) else text
+    if _USER_TURN.search(text):
+        return _read_open_turn(prompt)
     markup = read_markup(prompt)
     given = _given(prompt, markup)
     instructions = prompt
@@ -141,6 +163,14 @@ def read_prompt(text: str) -> Reading:
         task=given.get(Role.TASK, ""),
         prompt=prompt,
         instructions=instructions,
+    )
+
+
+def _read_open_turn(prompt: str) -> Reading:
+    """Read a chat template that ends where a user begins to speak: what the system says is all that there is."""
+    said = _HEADERS.sub("\n", prompt).strip()
+    return Reading(
+        slots=(), material=said, question="", response="", task="", prompt=prompt, instructions="", opens_user_turn=True
     )
 
 

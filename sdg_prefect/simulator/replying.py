@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdg_prefect.simulator.chance import fingerprint
+from sdg_prefect.simulator.crafts import crafted
 from sdg_prefect.simulator.markup import Slot
+from sdg_prefect.simulator.patterns import text_for
 from sdg_prefect.simulator.reading import Reading, read_prompt
 from sdg_prefect.simulator.roles import Kind, kind_of
-from sdg_prefect.simulator.shapes import SchemaWriter, text_for
+from sdg_prefect.simulator.shapes import SchemaWriter
 from sdg_prefect.simulator.writing import Writer
 
 MALFORMED = "Sorry, I started on this but could not keep to the form that was asked for, so here is a plain sentence."
@@ -58,7 +60,8 @@ def write_reply(prompt: str, seed: int | None, sample: int, constraint: Constrai
     elif reading.want is Kind.JSON:
         text = _json(reading.json_shape or _ANSWER_SHAPE, writer, key)
     else:
-        text = writer.write(reading.want)
+        (kind,) = crafted([reading.want], reading)
+        text = writer.write(kind)
     return f"<think>\n{writer.write(Kind.THINKING)}\n</think>\n\n{text}" if thinks else text
 
 
@@ -84,15 +87,28 @@ def _fill_slots(reading: Reading, writer: Writer) -> str:
     """Write every place the prompt wants filled; questions and pairs several times."""
     kinds = _slot_kinds(reading)
     asks = Kind.QUESTION in kinds
-    turns = writer.turns() if asks and reading.slots[0].opening else 1
+    kinds = crafted(kinds, reading)
+    repeats = asks or reading.wants_several
+    turns = writer.turns() if repeats and reading.slots[0].opening else 1
     blocks = []
     for turn in range(turns):
         parts = [
-            _wrap(slot, writer.write(kind, turn if asks else place, paired=asks))
+            _wrap(slot, writer.write(kind, _turn_of(kinds, place, turn) if repeats else place, paired=asks))
             for place, (slot, kind) in enumerate(zip(reading.slots, kinds, strict=True))
         ]
         blocks.append("\n".join(parts))
     return "\n\n".join(blocks)
+
+
+def _turn_of(kinds: list[Kind], place: int, turn: int) -> int:
+    """Return which of all texts of its kind stands in a place: a form with two questions has four in two turns.
+
+    Answers belong to the question of their turn.
+    """
+    kind = kinds[place]
+    if kind is Kind.ANSWER:
+        return turn
+    return turn * kinds.count(kind) + kinds[:place].count(kind)
 
 
 def _slot_kinds(reading: Reading) -> list[Kind]:

@@ -26,6 +26,16 @@ class Kind(StrEnum):
     KEYWORDS = "keywords"
     PAIRS = "pairs"
     QUESTIONS = "questions"
+    PROGRAM_TASK = "program task"
+    CODE = "code"
+    TESTS = "tests"
+    SUM = "sum"
+    STEPS = "steps"
+    SOLUTION = "solution"
+    TRANSLATION = "translation"
+    REQUEST = "request"
+    FIRST_MESSAGE = "first message"
+    REPLACEMENT = "replacement"
     JSON = "json"
 
 
@@ -40,7 +50,10 @@ class Role(StrEnum):
 
 # The first row that matches a name decides.
 _KINDS: tuple[tuple[str, Kind], ...] = (
-    (r"revis\w+|rewrit\w+|improved|evolved|refined|corrected|translat\w+|paraphrase\w*", Kind.REVISION),
+    (r"translat\w+", Kind.TRANSLATION),
+    (r"revis\w+|rewrit\w+|improved|evolved|refined|corrected|paraphrase\w*", Kind.REVISION),
+    (r"(?:unit )?tests?|test cases|assertions", Kind.TESTS),
+    (r"code|program|implementation", Kind.CODE),
     (r"scores?|rating|grade|points?_?awarded|stars", Kind.SCORE),
     (r"verdict|decision|judge?ments?|is [\w ]+|valid|pass(?:ed)?|winner|supported|faithful\w*"
      r"|relevant", Kind.VERDICT),
@@ -52,7 +65,7 @@ _KINDS: tuple[tuple[str, Kind], ...] = (
     (r"rubrics?|plan|steps|criteria|outline|guidelines|suggestions|improvements", Kind.CRITERIA),
     (r"summary|summaries|abstract|tl dr|overview|description|gist", Kind.SUMMARY),
     (r"keywords?|key words|entities|tags|terms|keyphrases", Kind.KEYWORDS),
-    (r"questions?|query|queries|instructions?|prompts?|problem|exercise", Kind.QUESTION),
+    (r"questions?|query|queries|instructions?|prompts?|problem|exercise|tasks?|requests?", Kind.QUESTION),
     (r"answers?|responses?|repl(?:y|ies)|output|solution|completion|result", Kind.ANSWER),
     (r"labels?|categor(?:y|ies)|class(?:es|ification)?|emotions?|sentiments?|type|tone"
      r"|difficulty", Kind.LABEL),
@@ -66,14 +79,14 @@ _ROLES: tuple[tuple[str, Role], ...] = (
     (r"documents?|context|passage|article|text|chapter|snippet|excerpt|paragraph|content"
      r"|source|transcript|review"
      r"|abstract|story|code|data|knowledge|tweet|sentence|comment|post|input|message|email"
-     r"|summary|facts|material",
+     r"|summary|facts|material|tools|subject|topic",
      Role.MATERIAL),
 )  # fmt: skip
 HEADING_WORDS = (
     r"task(?: description)?|questions?|query|instruction|prompt|problem|request|answer"
     r"|response|reply|documents?|context|passage"
     r"|article|text|chapter|snippet|excerpt|paragraph|transcript|review|abstract|story|tweet"
-    r"|sentence|input|email|summary|material"
+    r"|sentence|input|email|summary|material|tools|subject|topic"
 )
 """Words that head a section of a prompt, as a pattern."""
 

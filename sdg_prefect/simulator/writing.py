@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sdg_prefect.simulator.chance import draw, pick
+from sdg_prefect.simulator.crafts import CRAFTS, Craft
 from sdg_prefect.simulator.reading import Reading
 from sdg_prefect.simulator.roles import Kind
 from sdg_prefect.simulator.wording import content_words, ends_properly, key_words, sentences_of, subject_of
@@ -40,7 +41,8 @@ class Writer:
     """Writes one reply to one prompt; equal arguments write equal words."""
 
     def __init__(self, reading: Reading, key: str) -> None:
-        self._reading = reading
+        self.reading = reading
+        """What the reply is to."""
         self._key = key
         self._start = int(draw(key, "start") * len(reading.sentences))
         self.approves = draw(key, "approves") < APPROVAL
@@ -56,33 +58,35 @@ class Writer:
         """
         if kind is Kind.ANSWER and paired:
             return self._paired_answer(turn)
+        if kind in CRAFTS:
+            return Craft(self.reading, self._key, self.approves, turn).write(kind)
         return _WRITERS[kind](self, turn)
 
     def turns(self) -> int:
         """Return how many questions or pairs to write."""
-        return self._reading.count or 2 + int(draw(self._key, "turns") * 2)
+        return self.reading.count or 2 + int(draw(self._key, "turns") * 2)
 
     def _sentence(self, turn: int) -> str:
-        sentences = self._reading.sentences
+        sentences = self.reading.sentences
         return ends_properly(sentences[(self._start + turn) % len(sentences)])
 
     def _words(self, turn: int = 0) -> tuple[str, str, str]:
         """Return three telling words of the row."""
-        words = self._reading.key_words
+        words = self.reading.key_words
         start = int(draw(self._key, "words") * len(words)) + turn
         return tuple(words[(start + step) % len(words)] for step in range(3))  # type: ignore[return-value]
 
     def question(self, turn: int) -> str:
         """Write a question about one sentence of the row."""
         question = self._plain_question(turn)
-        if not self._reading.is_multiple_choice:
+        if not self.reading.is_multiple_choice:
             return question
         lines = [f"{letter}) {text}" for letter, text in zip("ABCD", self._choices(turn), strict=False)]
         return "\n".join((question, "", *lines))
 
     def _plain_question(self, turn: int) -> str:
         sentence = self._sentence(turn)
-        if parts := subject_of(sentence, self._reading.names):
+        if parts := subject_of(sentence, self.reading.names):
             subject, verb, rest = parts
             if verb in _DO:
                 return f"{_DO[verb]} {subject}?"
@@ -98,7 +102,7 @@ class Writer:
 
     def _choices(self, turn: int) -> list[str]:
         """Return the four options of a multiple-choice question; the right one's place changes."""
-        pool = [word for word in self._reading.key_words if word] + [
+        pool = [word for word in self.reading.key_words if word] + [
             "None of these",
             "All of these",
             "Nothing",
@@ -114,16 +118,16 @@ class Writer:
 
     def _paired_answer(self, turn: int) -> str:
         """Write the answer to the question of the same turn."""
-        if self._reading.is_multiple_choice:
+        if self.reading.is_multiple_choice:
             place = self._right_place(turn)
             return f"{'ABCD'[place]}) {self._choices(turn)[place]}"
-        if not self._reading.material:
+        if not self.reading.material:
             return self._free_answer(turn)
         return self._sentence(turn)
 
     def answer(self, turn: int) -> str:
         """Write an answer to the row's question: the sentences nearest to it."""
-        reading = self._reading
+        reading = self.reading
         if not reading.material or not reading.question:
             return self._free_answer(turn) if not reading.material else self.passage(turn)
         wanted = content_words(reading.question)
@@ -137,12 +141,12 @@ class Writer:
 
     def passage(self, turn: int) -> str:
         """Write a short passage from neighbouring sentences."""
-        length = min(len(self._reading.sentences), 3)
+        length = min(len(self.reading.sentences), 3)
         return " ".join(dict.fromkeys(self._sentence(turn + step) for step in range(length)))
 
     def summary(self, turn: int) -> str:
         """Write a summary: the first sentence and about a third of the others."""
-        sentences = self._reading.sentences
+        sentences = self.reading.sentences
         share = 0.2 + 0.25 * draw(self._key, "share", turn)
         kept = [sentence for place, sentence in enumerate(sentences[1:]) if draw(self._key, "keep", place) < share]
         return " ".join(ends_properly(sentence) for sentence in (sentences[0], *kept))
@@ -153,13 +157,13 @@ class Writer:
 
     def fact_list(self) -> list[str]:
         """Return the row's sentences as facts, at most ten."""
-        wanted = self._reading.count or 10
-        return [ends_properly(sentence) for sentence in self._reading.sentences[:wanted]]
+        wanted = self.reading.count or 10
+        return [ends_properly(sentence) for sentence in self.reading.sentences[:wanted]]
 
     def explanation(self, turn: int) -> str:
         """Write the reasons for this reply's judgement."""
-        subject = self._reading.response or self._reading.question or self._reading.material
-        quoted = (sentences_of(subject, 1) or self._reading.sentences)[0].strip("\"'")[:200]
+        subject = self.reading.response or self.reading.question or self.reading.material
+        quoted = (sentences_of(subject, 1) or self.reading.sentences)[0].strip("\"'")[:200]
         a, b, _ = self._words(turn)
         if self.approves:
             return f'The text speaks of {a} and {b}, and "{quoted}" is in line with it.'
@@ -178,7 +182,7 @@ class Writer:
 
     def revision(self, turn: int) -> str:
         """Write the row's response again, with one more sentence."""
-        reading = self._reading
+        reading = self.reading
         base = reading.response or reading.question or reading.material or reading.task
         a, b, _ = self._words(turn)
         if base.rstrip().endswith("?"):
@@ -187,7 +191,7 @@ class Writer:
 
     def verdict(self, turn: int) -> str:
         """Write yes or no in the prompt's own words."""
-        yes, no = self._reading.verdicts or ("YES", "NO")
+        yes, no = self.reading.verdicts or ("YES", "NO")
         return yes if self.approves else no
 
     def score(self, turn: int) -> str:
@@ -196,19 +200,19 @@ class Writer:
 
     def score_number(self) -> int:
         """Return a number on the prompt's scale: high when favourable."""
-        low, high = self._reading.scale or (1, 5)
+        low, high = self.reading.scale or (1, 5)
         if self.approves:
             return high - int(high - low >= 4 and draw(self._key, "score") < 0.4)
         return low + int(draw(self._key, "score") * ((high - low + 1) // 2))
 
     def label(self, turn: int) -> str:
         """Write one of the prompt's options."""
-        options = self._reading.options or self._reading.verdicts
+        options = self.reading.options or self.reading.verdicts
         return self.choose(options) if options else self.topic(turn)
 
     def choose(self, options: tuple[str, ...]) -> str:
         """Return the option that shares most words with the row; one by chance if none does."""
-        row = content_words(f"{self._reading.question} {self._reading.material}")
+        row = content_words(f"{self.reading.question} {self.reading.material}")
         best = max(options, key=lambda option: len(content_words(option) & row), default="")
         if content_words(best) & row:
             return best
@@ -221,7 +225,7 @@ class Writer:
 
     def keyword_list(self) -> list[str]:
         """Return the row's telling words, at most five."""
-        return list(self._reading.key_words[:5])
+        return list(self.reading.key_words[:5])
 
     def keywords(self, turn: int) -> str:
         """Write the row's telling words."""

@@ -130,6 +130,42 @@ def test_a_folder_of_flows_that_is_not_there_is_told(told: Told) -> None:
     assert (code, err) == (2, "there is no folder 'nowhere'. Name the one with the flows: --folder FOLDER.\n")
 
 
+def test_the_ready_flows_are_listed_beside_those_of_the_folder_flows(told: Told) -> None:
+    ready = set(json.loads(told("flows", "--json")[1]))
+    assert {"self_instruct", "knowledge_qa", "magpie"} <= ready
+    Path("flows").mkdir()
+    Path("flows/mine.yaml").write_text(copy("a", "b"))
+    assert set(json.loads(told("flows", "--json")[1])) == {*ready, "mine"}
+    _, out, _ = told("flows", "--search", "refuses")
+    assert out.startswith("refusal_tests")
+    _, out, _ = told("flows", "translation")
+    assert "parameters: source, target, least_overlap, least_score" in out.splitlines()
+
+
+def test_a_ready_flow_is_copied_to_start_from_and_its_page_speaks_of_the_copy(told: Told) -> None:
+    code, out, _ = told("new", "mine", "--from", "self_instruct")
+    assert (code, out.split()[0]) == (0, "mine/flow.yaml")
+    assert told("check", "mine/flow.yaml", "--input", "mine/seeds.jsonl")[0] == 0
+    page = Path("mine/README.md").read_text()
+    assert "run mine/flow.yaml --input mine/seeds.jsonl" in page
+    assert "](../" not in page
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--from", "self_instuct"), "there is no ready flow 'self_instuct'. Did you mean 'self_instruct'?\n"),
+        (("--from", "self_instruct"), "'taken' is there and not empty. Name a new folder; nothing was written.\n"),
+    ],
+)
+def test_a_copy_that_cannot_be_made_is_told(words: tuple[str, ...], said: str, told: Told) -> None:
+    Path("taken").mkdir()
+    Path("taken/flow.yaml").write_text("mine")
+    code, _, err = told("new", "taken", *words)
+    assert (code, err) == (2, said)
+    assert Path("taken/flow.yaml").read_text() == "mine"
+
+
 def test_the_schema_is_json(told: Told) -> None:
     _, out, _ = told("schema")
     assert json.loads(out)["title"] == "sdg_prefect flow"

@@ -1,0 +1,163 @@
+"""Check calls of tools against the tools that a row offers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+from pydantic_core import PydanticCustomError
+
+from sdg_prefect.blocks.base import Block
+from sdg_prefect.blocks.conversation import plain_tool_calls, without_nulls
+from sdg_prefect.blocks.example import Example
+from sdg_prefect.blocks.llm import Expansion
+from sdg_prefect.blocks.registry import block
+from sdg_prefect.blocks.schemas import ReplySchema, checked_schema
+from sdg_prefect.errors import did_you_mean
+from sdg_prefect.rows import to_dataset, to_table
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from sdg_prefect.blocks.context import Context
+
+_NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
+_ADD = '[{"name": "add", "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}}]'
+_TWO = '[{"name": "add", "arguments": {"n": 2}}]'
+_WORD = '[{"name": "add", "arguments": {"n": "two"}}]'
+
+
+class Unfit(ValueError):
+    """What a row holds is not what it should be; the message says why."""
+
+
+@block("CheckToolCalls")
+class CheckToolCalls(Block):
+    """Check that calls name tools that the row offers, with arguments that match the JSON Schema of their parameters.
+
+    It is the format check of APIGen (Liu et al., 2024, arXiv:2406.18518). Calls and tools can be lists as OpenAI has them, with
+    or without ``function`` around name and arguments, or JSON text. ``keep: fitting`` leaves out rows whose calls do not fit. A
+    row whose tools cannot be read is rejected.
+    """
+
+    family: ClassVar[str] = "Judge and choose"
+    leaves_out: ClassVar[Literal["filtered"]] = "filtered"
+    example: ClassVar[Example] = Example(
+        config={"calls_col": "calls", "tools_col": "tools"},
+        rows=[{"tools": _ADD, "calls": _TWO}, {"tools": _ADD, "calls": _WORD}],
+        output=[
+            {"tools": _ADD, "calls": _TWO, "fits": True, "misfit": None},
+            {"tools": _ADD, "calls": _WORD, "fits": False, "misfit": "add: $.n: 'two' is not of type 'integer'"},
+        ],
+    )
+
+    calls_col: str = Field(min_length=1)
+    """Column with the calls: a list of them, one, or JSON text of either. Each has a ``name`` and ``arguments``, an object or the
+    JSON text of one."""
+    tools_col: str = Field(min_length=1)
+    """Column with the tools: each with its ``name`` and ``parameters``, a JSON Schema; one without takes no arguments. Take JSON
+    text where the tools of the rows differ: a column of objects gives each of them the keys of all others."""
+    output_col: str = Field(default="fits", min_length=1)
+    """Column that is true where all calls fit."""
+    reason_col: str | None = "misfit"
+    """Column that says what is wrong with the first call that does not; null for none."""
+    may_be_empty: bool = False
+    """True where a row without a call fits too, as where no tool is of use."""
+    allow_unknown_arguments: bool = False
+    """True to let arguments pass that the parameters do not name, as JSON Schema does; where a schema itself says
+    ``additionalProperties`` that counts."""
+    keep: Literal["all", "fitting"] = "all"
+    """Which rows are kept."""
+
+    def reads(self) -> Iterable[str]:
+        return (self.calls_col, self.tools_col)
+
+    def writes(self) -> Iterable[str]:
+        return [name for name in (self.output_col, self.reason_col) if name is not None]
+
+    def run(self, rows: Dataset, context: Context) -> Dataset:
+        """Check the calls of each row."""
+        import pyarrow as pa
+
+        table = to_table(rows)
+        expansion = Expansion(tuple(self.writes()))
+        for place, (calls, tools) in enumerate(zip(*(table.column(name).to_pylist() for name in self.reads()), strict=True)):
+            try:
+                offered = self._offered(tools)
+            except Unfit as error:
+                context.reject(place, "BadTools", f"'{self.tools_col}': {error}", raw=str(tools))
+                continue
+            reason = self._misfit(calls, offered)
+            if reason is None or self.keep == "all":
+                expansion.add(place, [reason is None, reason][: len(expansion.columns)])
+        return to_dataset(expansion.table(table, [pa.bool_(), pa.string()]))
+
+    def _offered(self, value: Any) -> dict[str, ReplySchema]:
+        """Return the schema of the arguments of each tool.
+
+        Raises:
+            Unfit: A tool has no name, or its parameters are no JSON Schema.
+        """
+        offered = {}
+        for item in _listed(value):
+            tool = item.get("function", item) if isinstance(item, Mapping) else None
+            if not isinstance(tool, Mapping) or not isinstance(tool.get("name"), str):
+                raise Unfit(f"a tool is an object with 'name' and 'parameters', not {json.dumps(item, ensure_ascii=False)}.")
+            try:
+                schema = dict(checked_schema(tool.get("parameters") or _NO_ARGUMENTS))
+            except PydanticCustomError as error:
+                raise Unfit(f"the parameters of '{tool['name']}' are {error.message()}") from error
+            if not self.allow_unknown_arguments and "properties" in schema:
+                schema.setdefault("additionalProperties", False)
+            offered[tool["name"]] = ReplySchema(schema_=schema)
+        if not offered:
+            raise Unfit("there are no tools.")
+        return offered
+
+    def _misfit(self, value: Any, offered: Mapping[str, ReplySchema]) -> str | None:
+        """Say what is wrong with the first call that does not fit; None where all do."""
+        try:
+            calls = _listed(value)
+            if not calls:
+                return None if self.may_be_empty else "there is no call"
+            for call in calls:
+                _check(call, offered)
+        except Unfit as error:
+            return str(error)
+        return None
+
+
+def _check(call: Any, offered: Mapping[str, ReplySchema]) -> None:
+    """Raise if a call does not fit to the tools."""
+    if not isinstance(call, Mapping) or not isinstance(call.get("function", call), Mapping):
+        raise Unfit(f"a call is an object with 'name' and 'arguments', not {json.dumps(call, ensure_ascii=False)}")
+    plain = (plain_tool_calls([call]) or [])[0]["function"]
+    name, text = plain["name"], plain["arguments"]
+    if name not in offered:
+        raise Unfit(f"there is no tool '{name}'. {did_you_mean(name, offered)}".strip())
+    try:
+        arguments = json.loads(text or "{}")
+    except (ValueError, RecursionError) as error:
+        raise Unfit(f"{name}: the arguments are no JSON: {error}") from error
+    if not isinstance(arguments, dict):
+        raise Unfit(f"{name}: the arguments are no object")
+    if faults := offered[name].errors(arguments):
+        raise Unfit(f"{name}: {'; '.join(faults)}")
+
+
+def _listed(value: Any) -> list[Any]:
+    """Return what a cell holds as a list: JSON text is read, nulls in objects are left out.
+
+    Raises:
+        Unfit: It is text and no JSON.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value) if value.strip() else None
+        except (ValueError, RecursionError) as error:
+            raise Unfit(f"the text is no JSON: {error}") from error
+    else:
+        value = without_nulls(value)
+    return value if isinstance(value, list) else [] if value is None else [value]
