@@ -204,9 +204,10 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[40, 1000], help="rows of tail, such as 40 1000 4000 20000")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[OPEN], help="calls at once of tail, such as 16 64 512")
     parser.add_argument("--instant-rows", type=int, default=2000)
-    parser.add_argument("--limited-rows", type=int, default=1000)
+    parser.add_argument("--limited-rows", type=int, default=4000)
     parser.add_argument("--latency", type=float, default=0.1, help="seconds of a call of tail; limited takes twice that")
     parser.add_argument("--retry-after", type=float, default=1.0, help="what a refusal of limited says")
+    parser.add_argument("--shard-size", type=int, metavar="ROWS", help="of ours; chosen by the tool, if not given")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=3600.0, help="seconds until a tool is killed")
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -218,7 +219,7 @@ def main() -> None:
     tools = [tool for tool in there if tool in (asked.tools or there)]
     found: list[Figures] = []
     with tempfile.TemporaryDirectory(prefix="bench-peers-") as name:
-        bench = Bench(Path(name), asked.peers, asked.timeout)
+        bench = Bench(Path(name), asked.peers, asked.timeout, asked.shard_size)
         try:
             first = Case("first", 4, 1, OPEN, {}, BARE)
             walls = [f"{tool} {measured(bench, first, tool).wall_seconds:.1f}" for tool in tools]

@@ -81,8 +81,9 @@ class Took:
 class Bench:
     """Runs tools in environments that know no network and nothing of the user's."""
 
-    def __init__(self, folder: Path, peers: Path | None, timeout: float) -> None:
+    def __init__(self, folder: Path, peers: Path | None, timeout: float, shard_size: int | None = None) -> None:
         self._folder, self._peers, self._timeout = folder, peers, timeout
+        self._own_words = ["--shard-size", str(shard_size)] if shard_size else []
         self._home = folder / "home"
         self._home.mkdir()
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
@@ -123,6 +124,7 @@ class Bench:
         """Return the command line, with the files that it names written."""
         if tool == OURS:
             words = ["run", str(_flow_file(job)), "--input", str(job.rows), "--api-base", job.url, "--storage", "store"]
+            words += self._own_words
             return [sys.executable, "-m", OURS, *words, "--concurrency", str(job.concurrency), "--output", str(job.output)]
         prompts = job.folder / "prompts.json"
         prompts.write_text(json.dumps(job.prompts), encoding="utf-8")
