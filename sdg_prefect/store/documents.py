@@ -26,6 +26,7 @@ _KINDS = {
 }
 _HEAD = re.compile(r"<head\b.*?</head\s*>", re.IGNORECASE | re.DOTALL)
 _PLAIN_PDF = "Install what reads PDF: pip install 'sdg-prefect[pdf]', or 'sdg-prefect[docling]' for tables, columns and scans."
+_DOCLING = "Install the rest: pip install 'sdg-prefect[docling]', or uninstall it, and others will read what they can."
 _OFFICE = "Install what reads it: pip install 'sdg-prefect[office]'."
 
 
@@ -91,10 +92,12 @@ def _by_pypdf(found: Found, content: bytes) -> str:
 
 
 def _by_docling(found: Found, name: str, content: bytes) -> str:
-    from docling.datamodel.base_models import DocumentStream
-    from docling.document_converter import DocumentConverter
-    from docling.exceptions import BaseError
-
+    try:
+        from docling.datamodel.base_models import DocumentStream
+        from docling.document_converter import DocumentConverter
+        from docling.exceptions import BaseError
+    except ImportError as error:  # docling-slim brings the package without most of what it needs
+        raise found.problem(f"cannot be read by docling, of which only a part is installed: {error}.", _DOCLING) from error
     try:
         converted = DocumentConverter().convert(DocumentStream(name=name, stream=io.BytesIO(content)))
         return str(converted.document.export_to_markdown())

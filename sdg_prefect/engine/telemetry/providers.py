@@ -120,17 +120,21 @@ def _made(signal: str, name: str) -> Any:
 
 
 class _First(logging.Handler):
-    """Passes on the first thing that the SDK complains about."""
+    """Passes on the first thing that the SDK gives up; why, it has said in its warnings before."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__(logging.ERROR)
+        super().__init__(logging.WARNING)
         self._say = say
+        self._why = ""
         self._has_said = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not self._has_said:
+        said = record.getMessage().partition("\n")[0]
+        if record.levelno < logging.ERROR:
+            self._why = said
+        elif not self._has_said:
             self._has_said = True
-            self._say(f"Telemetry cannot be delivered: {record.getMessage()}".splitlines()[0])
+            self._say(f"Telemetry cannot be delivered: {self._why or said}")
 
 
 @contextmanager

@@ -186,5 +186,6 @@ def test_a_collector_that_is_gone_is_told_once() -> None:
     said: list[str] = []
     with complaints_told(said.append):
         for _ in range(3):
-            logging.getLogger("opentelemetry.exporter").error("no route to %s", "host")
-    assert said == ["Telemetry cannot be delivered: no route to host"]
+            logging.getLogger("opentelemetry.exporter").warning("no route to %s, trying again", "host")
+            logging.getLogger("opentelemetry.exporter").error("given up")
+    assert said == ["Telemetry cannot be delivered: no route to host, trying again"]
