@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.conversation import agent_response_type, as_messages, plain_tool_calls
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.llm import Expansion, reject_failure
+from sdg_prefect.blocks.expansion import Expansion, reject_failure
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.secrets import SecretName, variable_of
 from sdg_prefect.blocks.wired import Names, WiredBlock
