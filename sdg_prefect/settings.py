@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     """Port at which they reach it; any that is free if 0."""
     patience_seconds: int = Field(default=7 * 24 * 3600, ge=1)
     """Seconds that a run waits for a person: for a decision on its rows, or to be resumed where it was suspended."""
+    telemetry: bool = False
+    """True to send traces and metrics over OpenTelemetry, where its own variables ``OTEL_*`` say; nothing is sent otherwise."""
     server_port: int = Field(default=4200, ge=1, le=65535)
     """Port of the managed local Prefect server; the next free one is taken if it is in use."""
     server_timeout: float = Field(default=180.0, gt=0)

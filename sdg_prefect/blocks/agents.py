@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.conversation import agent_response_type, as_messages, plain_tool_calls
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.llm import Expansion, reject_failure
+from sdg_prefect.blocks.expansion import Expansion, reject_failure
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.secrets import SecretName, variable_of
 from sdg_prefect.blocks.wired import Names, WiredBlock
@@ -46,8 +46,9 @@ class AgentBlock(WiredBlock):
         rows=[{"question": "Who dances?"}],
     )
 
-    agent_framework: Literal["langflow", "langgraph", "generic_http"]
-    """How the agent is asked. ``generic_http`` is any server that takes and gives a JSON object."""
+    agent_framework: str = Field(min_length=1)
+    """How the agent is asked: ``langflow``, ``langgraph``, ``generic_http`` for any server that takes and gives a JSON object, or
+    a kind that an installed package brings."""
     agent_url: str = Field(min_length=1)
     """Address of the agent: of a Langflow flow, of a LangGraph server, or where a question is posted."""
     agent_api_key: SecretName | None = None
@@ -64,7 +65,8 @@ class AgentBlock(WiredBlock):
     """Calls in flight at most."""
     connector_kwargs: Mapping[str, Any] = Field(default_factory=dict)
     """Options of the framework: ``assistant_id`` and ``run_config`` for LangGraph; ``request_message_path``,
-    ``response_text_path``, ``request_session_id_path`` and ``response_session_id_path`` for ``generic_http``."""
+    ``response_text_path``, ``request_session_id_path`` and ``response_session_id_path`` for ``generic_http``; the fields of
+    another kind."""
     async_mode: bool = False
     """Without effect: rows are always asked about beside each other."""
     max_retries: int = 3
@@ -72,9 +74,12 @@ class AgentBlock(WiredBlock):
 
     @model_validator(mode="after")
     def _options_fit(self) -> AgentBlock:
-        from sdg_prefect.models.services.agents import AGENTS
+        from sdg_prefect.models.services.kinds import UnknownAgent, find_agent
 
-        options = AGENTS[self.agent_framework]
+        try:
+            options = find_agent(self.agent_framework)
+        except UnknownAgent as error:
+            raise PydanticCustomError("agent", "agent_framework: {said}", {"said": str(error)}) from error
         try:
             options.model_validate(dict(self.connector_kwargs))
         except ValidationError as error:
@@ -115,7 +120,8 @@ class AgentBlock(WiredBlock):
             model=self._model_id,  # another address is another agent
             api_base=self.agent_url,
             api_key_env=variable_of(self.agent_api_key),
-            client=self.agent_framework,
+            client="agent",
+            agent=self.agent_framework,
             params=dict(self.connector_kwargs),
             timeout=self.timeout,
             max_concurrency=self.max_concurrency,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
 
-from sdg_prefect.blocks.llm import DEFAULTS, reject_failure
+from sdg_prefect.blocks.expansion import reject_failure
 from sdg_prefect.blocks.prompts import Prompt
+from sdg_prefect.blocks.sampling import DEFAULTS
 from sdg_prefect.models.completion import Completion, Failure, Message, Request
 from sdg_prefect.rows import ids_of
 

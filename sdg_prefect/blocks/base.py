@@ -77,7 +77,7 @@ class Block(Frozen):
     ignores_unknown: ClassVar[bool] = False
     """True if fields that the block does not have are told and left out; otherwise they are a problem."""
     packages: ClassVar[Mapping[str, str]] = {}
-    """Modules that the block needs when it runs and that need not be installed, each with the extra that brings it."""
+    """Modules that the block needs when it runs and that may be missing, each with the extra or the command that brings it."""
 
     block_name: str = Field(min_length=1)
     """Name of the step, shown everywhere."""
@@ -120,7 +120,7 @@ class Block(Frozen):
         return ()
 
     def needed_packages(self) -> Mapping[str, str]:
-        """Name the modules that the block needs when it runs, each with the extra that brings it."""
+        """Name the modules that the block needs when it runs, each with the extra or the command that brings it."""
         return self.packages
 
     def own_endpoints(self) -> Mapping[str, Endpoint]:

@@ -12,7 +12,7 @@ from sdg_prefect.blocks.base import Block, Columns
 from sdg_prefect.blocks.chat_parameters import ChatParameters
 from sdg_prefect.blocks.conversation import without_nulls
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.llm import Expansion, reject_failure
+from sdg_prefect.blocks.expansion import Expansion, reject_failure
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.sampling import KNOWN, GenKwargs, normal
 from sdg_prefect.blocks.shared_prefix import shared_messages

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.llm import Expansion
+from sdg_prefect.blocks.expansion import Expansion
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.sandbox import Ran, can_be_alone, run_python
 from sdg_prefect.rows import to_dataset, to_table

@@ -10,9 +10,10 @@ from pydantic import Field
 
 from sdg_prefect.blocks.base import Need
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.llm import DEFAULTS, PromptBlock
+from sdg_prefect.blocks.prompt_block import PromptBlock
 from sdg_prefect.blocks.prompts import Prompt, PromptFile
 from sdg_prefect.blocks.registry import block
+from sdg_prefect.blocks.sampling import DEFAULTS
 from sdg_prefect.models.completion import Request
 
 EVERY = "All"

@@ -11,10 +11,10 @@ from pydantic import Field
 
 from sdg_prefect.blocks.base import Block, Need
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.formats import message_type
-from sdg_prefect.blocks.llm import DEFAULTS, Expansion, reject_failure
+from sdg_prefect.blocks.expansion import Expansion, reject_failure
+from sdg_prefect.blocks.format_messages import message_type
 from sdg_prefect.blocks.registry import block
-from sdg_prefect.blocks.sampling import GenKwargs
+from sdg_prefect.blocks.sampling import DEFAULTS, GenKwargs
 from sdg_prefect.blocks.templates import TemplateText, find_variables, render
 from sdg_prefect.models.completion import Failure, Request
 from sdg_prefect.rows import ids_of, to_dataset, to_table

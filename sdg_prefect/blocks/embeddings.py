@@ -10,7 +10,7 @@ from pydantic import Field
 from sdg_prefect.blocks.asking import NoRequest, ask
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.llm import Expansion
+from sdg_prefect.blocks.expansion import Expansion
 from sdg_prefect.blocks.near_vectors import Compared, Indexed, Kept, first_of_each
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.models.completion import Request

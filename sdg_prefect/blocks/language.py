@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -12,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from sdg_prefect.blocks.base import Block, Columns
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.registry import block
+from sdg_prefect.errors import did_you_mean
 from sdg_prefect.rows import set_column, to_dataset, to_table
 
 if TYPE_CHECKING:
@@ -61,6 +63,11 @@ class DetectLanguage(Block):
     def _languages_differ(self) -> DetectLanguage:
         if len(self.among) == 1:
             raise PydanticCustomError("languages", "'among' has to name two languages at least.")
+        named = (*self.keep, *self.among)
+        known = _known(self.library) if named and find_spec(self.library) is not None else frozenset(named)
+        if unknown := [code for code in named if code not in known]:
+            said = {"library": self.library, "code": unknown[0], "hint": did_you_mean(unknown[0], sorted(known))}
+            raise PydanticCustomError("languages", "{library} does not know the language '{code}'. {hint}", said)
         return self
 
     def needed_packages(self) -> Mapping[str, str]:
@@ -95,6 +102,18 @@ class DetectLanguage(Block):
             mask = [code in self.keep and (sure or 0) >= self.least_confidence for code, sure in found]
             table = table.filter(pa.array(mask, pa.bool_()))
         return to_dataset(table)
+
+
+@lru_cache(maxsize=2)
+def _known(library: Library) -> frozenset[str]:
+    """Return the codes of the languages that a library tells apart."""
+    if library == "py3langid":
+        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+        return frozenset(map(str, LanguageIdentifier.from_model_file(MODEL_FILE).nb_classes))
+    from lingua import Language
+
+    return frozenset(language.iso_code_639_1.name.lower() for language in Language.all())
 
 
 @lru_cache(maxsize=4)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sdg_prefect.blocks.context import Context
-    from sdg_prefect.blocks.llm import Expansion
+    from sdg_prefect.blocks.expansion import Expansion
 
 _TOP = 10
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from sdg_prefect.blocks.conversation import plain_tool_calls, trace_message_type
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.llm import Expansion, reject_failure
+from sdg_prefect.blocks.expansion import Expansion, reject_failure
 from sdg_prefect.blocks.llm_chat import ServedModel
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.secrets import Headers

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.base import Block, Columns
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.llm import Expansion
+from sdg_prefect.blocks.expansion import Expansion
 from sdg_prefect.blocks.parsing import Pattern, cleaned, parse_pattern, rows_of
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.tags import parsed

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Find = Callable[[str], list[Finding]]
 
+_ENGLISH = "en_core_web_lg"
+
 
 @block("FindPersonalData")
 class FindPersonalData(Block):
@@ -31,7 +33,8 @@ class FindPersonalData(Block):
 
     ``patterns`` finds mail addresses, phone numbers, credit cards and IBANs with right check digits, IP addresses, numbers of
     US social security, and keys of well-known services. Names and places need ``presidio`` (the extra of that name, and a spaCy
-    model of the language), whose kinds are its own, such as ``PERSON`` and ``LOCATION``. Neither finds everything.
+    model: ``python -m spacy download en_core_web_lg``), whose kinds are its own, such as ``PERSON`` and ``LOCATION``. Neither
+    finds everything.
     """
 
     family: ClassVar[str] = "Keep or leave out rows"
@@ -58,6 +61,8 @@ class FindPersonalData(Block):
     """What finds it."""
     language: str = "en"
     """The language of the texts, for presidio."""
+    spacy_model: str = Field(default=_ENGLISH, pattern=r"^\w+$")
+    """The model of spaCy by which presidio finds names and places; it has to be installed."""
     least_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
     """How sure presidio has to be."""
 
@@ -69,10 +74,15 @@ class FindPersonalData(Block):
             raise PydanticCustomError("kinds", "no pattern finds '{name}'. {hint}", said)
         if self.action == "mark" and self.output_col is None:
             raise PydanticCustomError("kinds", "'mark' needs an 'output_col'.")
+        if self.library == "presidio" and self.language != "en" and self.spacy_model == _ENGLISH:
+            said = {"language": self.language}
+            raise PydanticCustomError("model", "'spacy_model' has to name a model of spaCy for the language '{language}'.", said)
         return self
 
     def needed_packages(self) -> Mapping[str, str]:
-        return {"presidio_analyzer": "presidio"} if self.library == "presidio" else {}
+        if self.library == "patterns":
+            return {}
+        return {"presidio_analyzer": "presidio", self.spacy_model: f"python -m spacy download {self.spacy_model}"}
 
     def reads(self) -> Iterable[str]:
         return self.columns
@@ -104,7 +114,7 @@ class FindPersonalData(Block):
 
     def _finder(self) -> Find:
         if self.library == "presidio":
-            return _presidio(self.language, self.kinds, self.least_confidence)
+            return _presidio(self.language, self.spacy_model, self.kinds, self.least_confidence)
         kinds = frozenset(self.kinds or KINDS)
         return lambda text: find_personal(text, kinds)
 
@@ -124,11 +134,17 @@ def _without(text: str, findings: list[Finding]) -> str:
 
 
 @lru_cache(maxsize=4)
-def _presidio(language: str, kinds: tuple[str, ...], least: float) -> Find:
-    """Load presidio once."""
+def _presidio(language: str, model: str, kinds: tuple[str, ...], least: float) -> Find:
+    """Load presidio once. Left to itself it would download a model, and end the process where it cannot."""
+    import tldextract.tldextract
     from presidio_analyzer import AnalyzerEngine
+    from presidio_analyzer.nlp_engine import NlpEngineProvider
 
-    engine = AnalyzerEngine(supported_languages=[language])
+    # Its list of domains has one of its own; it would ask the network for a newer one, and log a trace where there is none.
+    tldextract.tldextract.TLD_EXTRACTOR.suffix_list_urls = ()
+    chosen = {"nlp_engine_name": "spacy", "models": [{"lang_code": language, "model_name": model}]}
+    nlp = NlpEngineProvider(nlp_configuration=chosen).create_engine()
+    engine = AnalyzerEngine(nlp_engine=nlp, supported_languages=[language])
 
     def find(text: str) -> list[Finding]:
         results = engine.analyze(text=text, language=language, entities=list(kinds) or None, score_threshold=least)

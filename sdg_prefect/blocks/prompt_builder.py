@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from sdg_prefect.blocks.base import Need
 from sdg_prefect.blocks.conversation import prompt_type
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.llm import Expansion
+from sdg_prefect.blocks.expansion import Expansion
 from sdg_prefect.blocks.prompts import PromptFile
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.wired import OneName, WiredBlock

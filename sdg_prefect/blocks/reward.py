@@ -10,7 +10,7 @@ from pydantic import Field
 
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.llm import Expansion, reject_failure
+from sdg_prefect.blocks.expansion import Expansion, reject_failure
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.models.endpoint import Endpoint

@@ -17,6 +17,8 @@ KNOWN = frozenset(
 )
 """Parameters of the OpenAI protocol (API reference, 2026), and two that most open servers share."""
 
+DEFAULTS: Mapping[str, Any] = {"temperature": 0, "max_tokens": 4096}
+"""Parameters of calls that say nothing else."""
 _BODY_ONLY = frozenset({"top_k", "min_p"})
 _NUMBERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
 _WHOLE = ("n", "max_tokens", "max_completion_tokens", "seed", "best_of", "top_logprobs")

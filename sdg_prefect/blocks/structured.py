@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -12,16 +11,16 @@ from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.asking import Asked, answered, prompt_request, requests_for
 from sdg_prefect.blocks.base import Block, Columns, Need
+from sdg_prefect.blocks.corrections import Reading, answers_to, correction
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.json_replies import Unreadable, read_reply
 from sdg_prefect.blocks.json_types import arrow_type, fitted, resolved
-from sdg_prefect.blocks.llm import DEFAULTS
 from sdg_prefect.blocks.prompts import PromptFile
 from sdg_prefect.blocks.registry import block
-from sdg_prefect.blocks.sampling import GenKwargs
+from sdg_prefect.blocks.sampling import DEFAULTS, GenKwargs
 from sdg_prefect.blocks.schemas import ReplySchema, SchemaField, schema_of_type
 from sdg_prefect.errors import did_you_mean
-from sdg_prefect.models.completion import Choice, Completion, Failure, Request
+from sdg_prefect.models.completion import Completion, Request
 from sdg_prefect.rows import set_column, to_dataset, to_table
 
 if TYPE_CHECKING:
@@ -33,24 +32,6 @@ if TYPE_CHECKING:
 _PREFACE = (
     "Reply with JSON alone, without a code fence and without a word before or after it. It has to match this JSON Schema:\n"
 )
-_WRONG = "This is not what was asked for:\n{faults}\nReply again, with the whole JSON put right and nothing else."
-_FORMAT_WORDS = ("response_format", "json_schema", "guided_json", "structured_outputs", "structured output")
-"""What servers name that refuse a request for the form of the reply that it asks for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What the choices of an answer say."""
-
-    values: tuple[Any, ...]
-    """The value of each choice that matches the schema."""
-    fault: str
-    """What is wrong with the first of the others; empty where there is none."""
-    faulty: Choice | None = None
-    is_cut: bool = False
-    """True where that choice was cut at max_tokens, so that asking again would not help."""
-    unread: int = 0
-    """How many others there are."""
 
 
 @block("StructuredLLMBlock")
@@ -186,7 +167,7 @@ class StructuredLLMBlock(Block):
         table = to_table(rows)
         wanted = [need.column for need in self.config_path.needs()]
         places, requests = requests_for(table, wanted, self._request, context)
-        waiting = answered(places, requests, _answers(requests, context), context)
+        waiting = answered(places, requests, answers_to(requests, context), context)
         made: dict[int, list[tuple[Any, ...]]] = {}
         for left in range(self.corrections, -1, -1):
             waiting = self._settle(waiting, made, left, context)
@@ -212,7 +193,7 @@ class StructuredLLMBlock(Block):
                     context.note_unparsed(reading.unread)
             elif left and reading.faulty is not None and not reading.is_cut:
                 places.append(asked.place)
-                requests.append(_correction(asked.request, reading))
+                requests.append(correction(asked.request, reading))
             else:
                 text = (reading.faulty.text if reading.faulty else None) or ""
                 context.reject(asked.place, "SchemaMismatch", reading.fault, raw=text, attempts=asked.answer.attempts)
@@ -261,38 +242,3 @@ class StructuredLLMBlock(Block):
         for number, (name, kind) in enumerate(self._kinds.items()):
             table = set_column(table, name, pa.array([row[number] for row in values], kind))
         return table
-
-
-def _answers(requests: Sequence[Request], context: Context) -> Sequence[Completion | Failure]:
-    """Ask; where the endpoint refuses the form that is asked of its reply, ask again without it."""
-    answers = list(context.complete(requests))
-    refused = [number for number, answer in enumerate(answers) if _is_refusal(answer)]
-    if refused:
-        context.log("the endpoint refuses a schema for its replies; 'json_schema: prompt' for the model spares these calls")
-        again = context.complete([_without_format(requests[number]) for number in refused])
-        for number, answer in zip(refused, again, strict=True):
-            answers[number] = answer
-    return answers
-
-
-def _is_refusal(answer: Completion | Failure) -> bool:
-    return (
-        isinstance(answer, Failure)
-        and answer.error == "BadRequest"
-        and any(word in answer.message.lower() for word in _FORMAT_WORDS)
-    )
-
-
-def _correction(request: Request, reading: Reading) -> Request:
-    """Return the request that tells a model what is wrong with its reply."""
-    said = reading.faulty.text if reading.faulty else None
-    more = [
-        {"role": "assistant", "content": said or "(nothing)"},
-        {"role": "user", "content": _WRONG.format(faults=reading.fault)},
-    ]
-    params = {name: value for name, value in request.params.items() if name != "n"}
-    return replace(request, messages=[*(request.messages or ()), *more], params=params)
-
-
-def _without_format(request: Request) -> Request:
-    return replace(request, params={name: value for name, value in request.params.items() if name != "response_format"})

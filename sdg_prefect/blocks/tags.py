@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.llm import Expansion
+from sdg_prefect.blocks.expansion import Expansion
 from sdg_prefect.blocks.parsing import cleaned, parse_tags, rows_of
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.wired import Names, OneName, WiredBlock

@@ -8,6 +8,8 @@ from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import Any
 
+from opentelemetry.trace import get_current_span, use_span
+
 from sdg_prefect.counts import Counts
 from sdg_prefect.engine.context import Ask
 from sdg_prefect.engine.live import Live
@@ -63,6 +65,7 @@ class Asking:
         self._live = live
         self._label = step.label
         self._ledger = PaidLedger(live.ledger(step.ledger_key).shard(content)) if step.ledger_key else None
+        self._span = get_current_span()
         self.counts = Counts()
         """The calls of the latest attempt, those that a block was not told of included."""
 
@@ -77,7 +80,9 @@ class Asking:
             if request.row_id in again:
                 self._ledger.ask_again(self._live.gateway.key_of(request))
         mine = [replace(request, block=self._label) for request in requests]
-        return await self._live.gateway.complete(mine, self._ledger, self._note)
+        # What a worker asks comes over the network, and knows nothing of the span of its shard.
+        with use_span(self._span, record_exception=False, set_status_on_exception=False):
+            return await self._live.gateway.complete(mine, self._ledger, self._note)
 
     def _note(self, answer: Completion | Failure) -> None:
         counts = answer.counts() if isinstance(answer, Completion) else Counts()

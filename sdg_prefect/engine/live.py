@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sdg_prefect.engine.runners.runner import Runner
+from sdg_prefect.engine.telemetry.run import Telemetry
 from sdg_prefect.models.gateway import Gateway
 from sdg_prefect.plan.sharding import Sizes
 from sdg_prefect.report.progress import Observer
@@ -41,6 +42,8 @@ class Live:
     claims: Claims = field(default_factory=Unclaimed)
     reviews: Reviews | None = None
     """Asks people about rows; nobody is asked where there is none."""
+    telemetry: Telemetry = field(default_factory=Telemetry)
+    """Tells operators, if they want to know."""
     at_rest: set[str] = field(default_factory=set)
     """Folders of the checkpoints that Prefect will try to make again after a delay."""
     _ledgers: dict[str, BlockLedger] = field(default_factory=dict)

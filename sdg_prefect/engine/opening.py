@@ -14,6 +14,7 @@ from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.runners.choice import Choice
 from sdg_prefect.engine.runners.in_threads import InThreads
 from sdg_prefect.engine.runners.runner import Runner
+from sdg_prefect.engine.telemetry.run import telling_of
 from sdg_prefect.engine.threads import Threads
 from sdg_prefect.errors import SdgError
 from sdg_prefect.models.batches.batches import Batches
@@ -38,15 +39,17 @@ async def open_live(
         options: How.
         root: The store.
         run_id: The run.
-        observer: Told about it.
+        observer: Told about it; of what the blocks do, operators are told beside it if they want to know.
         spending: Keeps its calls within a budget.
-        stack: Ends the simulated model and the workers, if the run has any, and gives back what it has of shared limits.
+        stack: Ends the simulated model and the workers, if the run has any, gives back what it has of shared limits, and delivers
+            what operators want to know.
 
     Raises:
         EndpointError: A limit that is shared with other runs cannot be found.
         ClusterError: The workers that were chosen cannot be had.
         UnfitWorker: One of them cannot work for this run.
     """
+    telemetry = await stack.enter_async_context(telling_of(plan.name, run_id, observer.say))
     endpoints = {name: _limited(endpoint, options.concurrency) for name, endpoint in plan.endpoints.items()}
     chosen = settings().model_copy(update={"concurrency": options.concurrency or settings().concurrency})
 
@@ -58,11 +61,12 @@ async def open_live(
     batches = Batches(served.values(), chosen, StoredBatches(root), observer.say)
     batches.look()
     shares = await stack.enter_async_context(leased(plan.shared_limits()))
-    gateway = Gateway(served, connect, chosen, spending, batches, tell, shares)
+    gateway = Gateway(served, connect, chosen, spending, batches, tell, shares, telemetry.onlooker)
     sizes = plan.sizes(options.shard_size)
     threads, loop = Threads(), asyncio.get_running_loop()
     runner = await stack.enter_async_context(_runner(Choice.of(options.runner), plan, root, run_id, observer, threads))
-    return Live(root, gateway, observer, run_id, sizes, threads, runner, loop, retry_rejects=options.retry_rejects)
+    told, retry_rejects = telemetry.beside(observer), options.retry_rejects
+    return Live(root, gateway, told, run_id, sizes, threads, runner, loop, retry_rejects=retry_rejects, telemetry=telemetry)
 
 
 @asynccontextmanager

@@ -101,6 +101,7 @@ class Run:
                     report = await self.view.as_flow(lambda: self._body(live), self.seeds.source)
             finally:
                 await self.stop.ended()
+                live.telemetry.ended(self.final_report)
                 await close_live(live)
                 live.claims.close()
         return report

@@ -87,13 +87,16 @@ def begin_run(prepared: Prepared, run_id: str, observer: Observer) -> Run | RunR
     Nobody but the run holds the seeds afterwards, for it lets go of them when it can.
 
     Raises:
+        FlowError: Telemetry is asked for and cannot be had.
         InputError: There are no seeds, fewer than the flow asks for, or they cannot be read.
         StoreError: The versions of the output cannot be read.
     """
     from sdg_prefect.engine.growing import nothing_new, target_of
     from sdg_prefect.engine.running import Run
     from sdg_prefect.engine.seeding import Seeds
+    from sdg_prefect.engine.telemetry.providers import check_telemetry
 
+    check_telemetry()
     plan, options = prepared.plan, prepared.options
     seeds = read_seeds_of(options, prepared.spec)
     if (version := nothing_new(plan, options, seeds)) is not None:

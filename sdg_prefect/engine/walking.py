@@ -100,7 +100,8 @@ class Walk:
         await self.live.gateway.released()
 
         async def body() -> list[Shard]:
-            return await self._steps(plan, list(shards))
+            with self.live.telemetry.pipeline(plan.name):
+                return await self._steps(plan, list(shards))
 
         # Two flow files may have pipelines of one name, or one of the file's name; in Prefect each is a flow of its own.
         name = f"{self.flow_name}.{plan.name if plan.name != self.flow_name else 'pipeline'}"
@@ -200,14 +201,17 @@ class Walk:
         refs = tuple(shard.ref for shard in shards)
         first = shards[0]
         place = f"[{first.number}/{first.of}]" if step.scope == "row" else "[1/1]"
-        job = Job.of(self.live, step, refs, folder)
         if is_shown:
             self.live.observer.shard_started(step.label, sum(ref.rows for ref in refs))
         # Prefect knows a result by its identity and its parts'. Opaque, for all results share the id of the run.
         sources = [opaque(shard.source) for shard in shards if shard.source is not None]
         self.task_runs += 1
-        task_run = asyncio.ensure_future(self._task(step)(f"{step.name} {place}", folder, sources, quote(job)))
-        return await self._ended(folder, task_run, job)
+        with self.live.telemetry.shard(step, place, self.live.run_id) as told:
+            job = Job.of(self.live, step, refs, folder)
+            task_run = asyncio.ensure_future(self._task(step)(f"{step.name} {place}", folder, sources, quote(job)))
+            made = await self._ended(folder, task_run, job)
+            told(made)
+            return made
 
     async def _ended(self, folder: str, task_run: asyncio.Task[Checkpoint], job: Job) -> Checkpoint:
         """Wait for a task run. If it fails or is given up, what it has paid for is counted all the same."""

@@ -25,10 +25,11 @@ def connect(endpoint: Endpoint) -> Client:
             from sdg_prefect.models.services.tools import ToolClient
 
             return ToolClient(endpoint)
-        case _ if endpoint.is_service:
+        case "agent":
             from sdg_prefect.models.services.agents import AgentClient
+            from sdg_prefect.models.services.kinds import find_agent
 
-            return AgentClient(endpoint)
+            return AgentClient(endpoint, find_agent(endpoint.agent))
         case _:
             from sdg_prefect.models.litellm_client import LitellmClient
 

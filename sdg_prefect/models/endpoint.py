@@ -85,10 +85,12 @@ class Endpoint(Address):
     """Price, where litellm's own table does not know the model, or does not count because there is an ``api_base``."""
     params: Mapping[str, object] = Field(default_factory=dict)
     """Sampling parameters for every call to this model, below those of a block's ``gen_kwargs``."""
-    client: Literal["auto", "openai", "litellm", "pooling", "langflow", "langgraph", "generic_http", "mcp"] = "auto"
+    client: Literal["auto", "openai", "litellm", "pooling", "agent", "mcp"] = "auto"
     """How the model is called. ``openai``: straight, where a server speaks the OpenAI protocol. ``litellm``: any provider, with
     more work for each call. ``auto`` takes the first where there is an ``api_base`` and no other provider in front of ``model``.
     ``pooling``: reward models behind vLLM. The others, agents and servers of tools, are set by the blocks that ask these."""
+    agent: str = ""
+    """Kind of the agent, which the block that asks it sets."""
     prompt_cache: Literal["auto", "always", "never"] = "auto"
     """Whether the beginning that the prompts of all rows share is marked for the provider's cache. ``auto``: where the provider
     caches only what is marked, as Anthropic does. ``always``: also where nobody can tell, such as behind a gateway of one's own.
@@ -207,7 +209,7 @@ class Endpoint(Address):
         return key_named(variable) or None
 
 
-_SERVICES = frozenset({"langflow", "langgraph", "generic_http", "mcp"})
+_SERVICES = frozenset({"agent", "mcp"})
 _NO_ADDRESS = "Give its 'api_base', such as http://localhost:8000/v1, or leave 'client' away."
 _NO_BATCHES = "Batches need the 'api_base' of a server that speaks the OpenAI protocol, such as https://api.openai.com/v1."
 _ONE_PLACE = "'mode: batch' takes one endpoint, since a batch has to be collected where it was submitted"

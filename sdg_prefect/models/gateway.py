@@ -19,6 +19,7 @@ from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError, Reach
 from sdg_prefect.models.limiter import Limiter
+from sdg_prefect.models.onlooker import Onlooker
 from sdg_prefect.models.pool import Pool
 from sdg_prefect.models.share import Shares
 from sdg_prefect.models.spending import Spending
@@ -80,6 +81,7 @@ class Gateway:
         batches: Batches | None = None,
         tell: Callable[[str], None] = lambda _: None,
         shares: Shares | None = None,
+        onlooker: Onlooker | None = None,
     ) -> None:
         """Prepare a gateway; nothing is called before the first request.
 
@@ -91,6 +93,7 @@ class Gateway:
             batches: Takes the requests for models that are asked in batches.
             tell: Told when an endpoint goes out or comes back.
             shares: Gives the run its share of limits that it has in common with others.
+            onlooker: Told about every attempt.
         """
         self._settings = settings
         self._shares = shares
@@ -100,7 +103,7 @@ class Gateway:
         self._ways: dict[str, Way] = {}
         self._limiters: dict[tuple[str, str | None], Limiter] = {}
         self.batches = Batches(self._endpoints.values(), settings) if batches is None else batches
-        self._traffic = Traffic(self.batches, spending)
+        self._traffic = Traffic(self.batches, spending, onlooker)
         self._asked: set[asyncio.Task[Any]] = set()
         """Who waits for answers."""
 

@@ -107,6 +107,10 @@ class Pool:
         line.calls += 1
         return await line.client.complete(request)
 
+    def endpoint(self, permit: Permit) -> Endpoint:
+        """Return where a permit lets a call go."""
+        return self._line(permit).endpoint
+
     def leave(self, permit: Permit, request: Request, outcome: Completion | CallError | None = None) -> None:
         """Give a permit back, and learn from how the call went; None where that is not known."""
         line = self._line(permit)

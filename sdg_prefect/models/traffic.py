@@ -12,19 +12,22 @@ from sdg_prefect.models.batches.batches import Batches
 from sdg_prefect.models.budget import Spent
 from sdg_prefect.models.completion import Completion
 from sdg_prefect.models.failures import CallError
+from sdg_prefect.models.onlooker import Nobody, Onlooker
 from sdg_prefect.models.spending import Spending
 
 
 class Traffic:
     """Lets requests go on until the run stops or its budget is used up. Lives on the run's event loop."""
 
-    def __init__(self, batches: Batches, spending: Spending | None) -> None:
+    def __init__(self, batches: Batches, spending: Spending | None, onlooker: Onlooker | None = None) -> None:
         """Begin with nothing under way.
 
         Args:
             batches: Those of the run, which stop with it and keep to its budget.
             spending: Keeps the calls within a budget.
+            onlooker: Told about every attempt.
         """
+        self.onlooker = onlooker or Nobody()
         self._batches = batches
         self._spending = spending
         self._idle: set[asyncio.Task[Any]] = set()

@@ -201,11 +201,11 @@ class FlowSpec:
         return [
             Problem(
                 f"block '{item.name}' needs the package '{module}', which is not installed.",
-                f"pip install 'sdg-prefect[{extra}]'",
+                how if " " in how else f"pip install 'sdg-prefect[{how}]'",
                 item.place.file,
                 item.place.line,
             )
             for item, block in self.blocks()
-            for module, extra in block.needed_packages().items()
+            for module, how in block.needed_packages().items()
             if find_spec(module) is None
         ]

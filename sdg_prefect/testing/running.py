@@ -63,7 +63,7 @@ class BlockResult:
         return [prompt_of(request) for request in self.requests]
 
 
-def run_block(block: Block, rows: Rows, replies: Script = (), *, shard_size: int | None = None) -> BlockResult:
+def run_block(block: Block, rows: Rows, replies: Script | Replies = (), *, shard_size: int | None = None) -> BlockResult:
     """Run a block on some rows, without Prefect, a server or a model.
 
     Args:
@@ -82,7 +82,7 @@ def run_block(block: Block, rows: Rows, replies: Script = (), *, shard_size: int
         NoReply: The block asked what the replies do not cover.
     """
     table = with_row_ids(rows)
-    answering = Replies(replies)
+    answering = replies if isinstance(replies, Replies) else Replies(replies)
     starts = range(0, table.num_rows, shard_size) if shard_size and block.own_scope() == "row" and table.num_rows else [0]
     shards = [table.slice(start, shard_size if len(starts) > 1 else None) for start in starts]
     contexts = [ScriptedContext(block, shard, answering) for shard in shards]

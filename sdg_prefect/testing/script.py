@@ -33,6 +33,10 @@ def _text(message: Mapping[str, object]) -> str:
     return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
 
 
+class Stopped(BaseException):
+    """A run was stopped in the middle of its calls. No exception that a block may handle."""
+
+
 class Replies:
     """Answers requests from a script, one after another."""
 
@@ -63,3 +67,42 @@ class Replies:
         for reply in self._rest:
             return reply
         raise NoReply(f"there are {len(self._script)} replies, and the block asks for one more: {prompt!r}")
+
+
+class ResumedReplies(Replies):
+    """Answers as a run does that is stopped and given again: what was answered once is read back as a ledger keeps it."""
+
+    def __init__(self, script: Script, stops_after: int) -> None:
+        """Prepare.
+
+        Args:
+            script: What the model says.
+            stops_after: How many completions there are before the stop.
+        """
+        super().__init__(script)
+        self._left: int | None = stops_after
+        self._kept: dict[str, str] = {}
+        self.paid = 0
+        """Completions that the model gave."""
+
+    def go_on(self) -> None:
+        """Stop no more."""
+        self._left = None
+
+    def answer(self, request: Request) -> Completion | Failure:
+        """Return what was kept, or ask.
+
+        Raises:
+            Stopped: The run stops here.
+        """
+        key = request.key(request.model_id)
+        if key in self._kept:
+            return Completion.from_record(json.loads(self._kept[key]))
+        if self._left == 0:
+            raise Stopped
+        answer = super().answer(request)
+        if isinstance(answer, Completion):
+            self._left = None if self._left is None else self._left - 1
+            self._kept[key] = json.dumps(answer.to_record())
+            self.paid += 1
+        return answer

@@ -16,7 +16,7 @@ from sdg_prefect.errors import SdgError
 from sdg_prefect.frozen import field_docs
 from sdg_prefect.rows import ROW_ID, ids_of
 from sdg_prefect.testing.running import BlockResult, Rows, run_block, with_row_ids
-from sdg_prefect.testing.script import Script
+from sdg_prefect.testing.script import ResumedReplies, Script, Stopped
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,7 +27,8 @@ def check_block(block: Block, rows: Rows = (), replies: Script = (), *, elsewher
 
     Its type is registered and documented. It pickles, and its key is the same in another process. On the rows: it reads and
     leaves the columns that it says it does, accounts for every row, gives the same rows again and, where it is row-local, the
-    same rows for any size of shard; no rows are no trouble.
+    same rows for any size of shard; stopped halfway and run again, it gives the same rows and pays for nothing twice; no rows are
+    no trouble.
 
     Args:
         block: An example of the block type.
@@ -104,6 +105,7 @@ def _misbehaviour(block: Block, table: pa.Table, replies: Script) -> Iterator[st
         whole = run(table)
         yield from _wrong_columns(block, table, whole)
         yield from _differences(block, table, whole, run)
+        yield from _lost_by_a_stop(block, table, whole, replies)
     except SdgError as error:
         yield str(error)
 
@@ -143,6 +145,23 @@ def _differences(
         else:
             if bare.ids != whole.ids:
                 yield "it gives other rows without the columns that it does not name in reads()."
+
+
+def _lost_by_a_stop(block: Block, table: pa.Table, whole: BlockResult, replies: Script) -> Iterator[str]:
+    """Stop the block after half of its calls, and run it again with what the ledger has by then."""
+    paid = whole.counts.llm_calls
+    if not paid:
+        return
+    answers = ResumedReplies(replies, paid // 2)
+    try:
+        run_block(block, table, answers)
+    except Stopped:
+        answers.go_on()
+    again = run_block(block, table, answers)
+    if repr(again.table.to_pylist()) != repr(whole.table.to_pylist()) or repr(again.rejects) != repr(whole.rejects):
+        yield "it gives other rows when it was stopped and goes on with the replies that were kept."
+    if answers.paid > paid:
+        yield "it pays for replies again when it was stopped and goes on."
 
 
 def _is_ordered(table: pa.Table, whole: BlockResult) -> bool:

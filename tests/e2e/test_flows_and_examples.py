@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
-NEED_MORE = {"custom_block", "s3"}
+NEED_MORE = {"custom_block", "plugin", "s3"}
 """Examples that need more than a flow and seeds."""
 FOLDERS = sorted(path.parent for kind in ("flows", "examples") for path in (ROOT / kind).glob("*/flow.yaml"))
 SHIPPED = [pytest.param(folder, id=f"{folder.parent.name}/{folder.name}") for folder in FOLDERS if folder.name not in NEED_MORE]

@@ -53,6 +53,8 @@ class InBatches:
         finally:
             self._traffic.note(outcome)
         self._count(outcome)
+        if isinstance(outcome, CallError) or not outcome.replayed:
+            self._traffic.onlooker.from_batch(request, self._endpoint, outcome)
         if isinstance(outcome, CallError) and outcome.verdict.reach is Reach.RUN:
             said = f"model '{self._model_id}' ({self._endpoint.model}): {outcome.verdict.error}: {outcome.message}"
             raise EndpointError(said, outcome.verdict.hint)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -26,22 +27,28 @@ Said = Mapping[str, Any]
 """What an agent replied: ``messages`` in order, and ``custom_outputs`` with a ``session_id`` if it named one."""
 
 
-class Agent(Protocol):
-    """How one kind of agent is asked."""
+class Agent(Frozen):
+    """How one kind of agent is asked. Its fields are the options that a flow writes as ``connector_kwargs``."""
 
-    key_header: ClassVar[str]
+    key_header: ClassVar[str] = "Authorization"
     """The header that carries a key; ``Authorization`` stands for a bearer token."""
 
+    @abstractmethod
     async def ask(self, server: JSONServer, url: str, messages: Sequence[Message], session: str) -> Said:
         """Ask once.
+
+        Args:
+            server: Posts JSON and gives the reply; a failure is a CallError of the right kind already.
+            url: Where the agent is.
+            messages: What it is asked.
+            session: Names the conversation.
 
         Raises:
             CallError: It failed, or what came is not what this kind of agent sends.
         """
-        ...
 
 
-class Langflow(Frozen):
+class Langflow(Agent):
     """Langflow's ``/api/v1/run/FLOW``: the last words of the user go in, text and the calls of tools come out."""
 
     key_header: ClassVar[str] = "x-api-key"
@@ -57,10 +64,10 @@ class Langflow(Frozen):
         if text is None and not trace:
             raise CallError(_NO_ANSWER, "the reply has no message of the agent")
         said = [{"role": "assistant", "content": str(text)}] if text is not None else []
-        return _said([*trace, *said], reply.get("session_id"))
+        return said_by([*trace, *said], reply.get("session_id"))
 
 
-class LangGraph(Frozen):
+class LangGraph(Agent):
     """LangGraph's threads: all messages go in, and all messages of the graph's state come out. Each row has a thread of its
     own.
     """
@@ -84,13 +91,11 @@ class LangGraph(Frozen):
         said = [_from_graph(one) for one in state.get("messages") or () if isinstance(one, Mapping)]
         if not said:
             raise CallError(_NO_ANSWER, "the state of the graph has no messages")
-        return _said(said, None)
+        return said_by(said, None)
 
 
-class GenericHTTP(Frozen):
+class GenericHTTP(Agent):
     """Any server that takes a question somewhere in a JSON object and gives its answer somewhere in another."""
-
-    key_header: ClassVar[str] = "Authorization"
 
     request_message_path: str
     """Where the last words of the user go, as keys with dots between them."""
@@ -127,23 +132,15 @@ class GenericHTTP(Frozen):
         if text is None:
             raise CallError(_NO_ANSWER, f"the reply has nothing at '{self.response_text_path}'")
         found = _at(reply, *self.response_session_id_path.split(".")) if self.response_session_id_path else None
-        return _said([{"role": "assistant", "content": str(text)}], found)
-
-
-AGENTS: Mapping[str, type[Langflow | LangGraph | GenericHTTP]] = {
-    "langflow": Langflow,
-    "langgraph": LangGraph,
-    "generic_http": GenericHTTP,
-}
-"""Kinds of agents, by the name that flows use."""
+        return said_by([{"role": "assistant", "content": str(text)}], found)
 
 
 class AgentClient:
     """Asks an agent; ``params`` of its endpoint are the options of its kind."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, kind: type[Agent]) -> None:
         self._endpoint = endpoint
-        self._agent: Agent = AGENTS[endpoint.client].model_validate(dict(endpoint.params))
+        self._agent = kind.model_validate(dict(endpoint.params))
         key = endpoint.key() if endpoint.api_key_env else None
         carried = f"Bearer {key}" if self._agent.key_header == "Authorization" else key
         self._server = JSONServer(endpoint.timeout, {self._agent.key_header: carried} if carried and key else {}, key)
@@ -161,7 +158,8 @@ class AgentClient:
         await self._server.close()
 
 
-def _said(messages: Sequence[Mapping[str, Any]], session: Any) -> Said:
+def said_by(messages: Sequence[Mapping[str, Any]], session: Any = None) -> Said:
+    """Return what an agent said: messages with ``role`` and ``content``, and the session if it named one."""
     numbered = [{"id": f"message_{place}", **message} for place, message in enumerate(messages)]
     return {"messages": numbered, "custom_outputs": None if session is None else {"session_id": str(session)}}
 

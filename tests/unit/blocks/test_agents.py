@@ -71,7 +71,7 @@ def test_columns_may_be_mappings() -> None:
 def test_the_block_says_where_its_agent_is_and_which_variable_has_the_key() -> None:
     block = agent(agent_api_key="${FLOW_KEY}", timeout=5, max_concurrency=2)
     (endpoint,) = block.own_endpoints().values()
-    assert (endpoint.client, endpoint.api_base, endpoint.api_key_env) == ("langflow", "http://me:pw@host/run", "FLOW_KEY")
+    assert (endpoint.agent, endpoint.api_base, endpoint.api_key_env) == ("langflow", "http://me:pw@host/run", "FLOW_KEY")
     assert (endpoint.timeout, endpoint.max_concurrency) == (5, 2)
     assert "pw" not in str(list(block.model_ids()))
     assert block.key({}) == agent(timeout=9, agent_api_key="${OTHER}").key({})

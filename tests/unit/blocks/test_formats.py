@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from sdg_prefect.blocks import Columns
 from sdg_prefect.blocks.chat import LLMMessagesBlock
-from sdg_prefect.blocks.formats import FormatForTuning, FormatMessages, FormatPreference
+from sdg_prefect.blocks.format_messages import FormatMessages
+from sdg_prefect.blocks.format_training import FormatForTuning, FormatPreference
 from sdg_prefect.testing import BlockResult, run_block
 
 ROW = {"q": "Who dances?", "a": "Bees.", "text": "A book", "why": "I know."}

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from sdg_prefect.blocks.judge_answers import JudgeAnswer
+from sdg_prefect.blocks.judge_pairs import JudgePair
 from sdg_prefect.blocks.judge_prompts import USUAL_RUBRIC, read_grade, read_verdict
-from sdg_prefect.blocks.judges import JudgeAnswer, JudgePair
 from sdg_prefect.models.completion import Choice, Completion, Failure
 from sdg_prefect.testing import BlockResult, run_block
 

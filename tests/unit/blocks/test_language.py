@@ -50,6 +50,20 @@ def test_the_choice_can_be_among_few_languages() -> None:
         detected([], among=["de"])
 
 
+@pytest.mark.parametrize("library", ["py3langid", "lingua"])
+def test_a_language_that_the_library_does_not_know_is_told_before_a_run(library: str) -> None:
+    pytest.importorskip(library)
+    with pytest.raises(ValidationError, match=f"{library} does not know the language 'xx'"):
+        detected([], among=["de", "xx"], library=library)
+
+
+def test_lingua_tells_short_texts_apart() -> None:
+    pytest.importorskip("lingua")
+    made = detected([*TEXTS.values(), "12 + 30"], library="lingua", confidence_col="sure", among=sorted(TEXTS))
+    assert [row["language"] for row in made.rows] == [*TEXTS, None]
+    assert all(0.5 < row["sure"] <= 1 for row in made.rows[:-1])
+
+
 def test_fields_without_effect_raise_a_doubt() -> None:
     block = DetectLanguage(block_name="l", column="t", least_confidence=0.5, among=("de", "en"))
     assert "without 'keep'" in " ".join(block.doubts(Columns()))

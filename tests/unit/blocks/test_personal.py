@@ -85,9 +85,29 @@ def test_what_cannot_be_looked_for_is_refused() -> None:
         looked([], kinds=["emial"])
     with pytest.raises(ValidationError, match="'mark' needs an 'output_col'"):
         looked([], output_col=None)
+    with pytest.raises(ValidationError, match="'spacy_model' has to name a model of spaCy for the language 'de'"):
+        looked([], library="presidio", language="de")
 
 
 def test_presidio_is_named_with_its_extra_and_has_kinds_of_its_own() -> None:
     block = FindPersonalData(block_name="p", columns=("text",), library="presidio", kinds=("PERSON",))
-    assert block.needed_packages() == {"presidio_analyzer": "presidio"}
+    model = {"en_core_web_lg": "python -m spacy download en_core_web_lg"}
+    assert block.needed_packages() == {"presidio_analyzer": "presidio", **model}
     assert FindPersonalData(block_name="p", columns=("text",)).needed_packages() == {}
+
+
+def test_presidio_finds_names_and_places_and_asks_no_network(caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("presidio_analyzer")
+    import spacy
+
+    models = [name for name in spacy.util.get_installed_models() if name.startswith("en_")]
+    if not models:
+        pytest.skip("no English model of spaCy is installed")
+    text = "Ada Lovelace lives in London, write to ada@example.org."
+    made = looked([{"text": text}, {"text": None}], library="presidio", spacy_model=models[0], action="redact")
+    assert made.rows[0] == {
+        "text": "[PERSON] lives in [LOCATION], write to [EMAIL_ADDRESS].",
+        "personal_data": ["PERSON", "LOCATION", "EMAIL_ADDRESS"],
+    }
+    assert made.rows[1] == {"text": None, "personal_data": []}
+    assert "Max retries" not in caplog.text

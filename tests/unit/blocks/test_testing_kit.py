@@ -127,6 +127,56 @@ def test_a_block_that_cannot_go_to_another_process_is_found() -> None:
     assert any(found.startswith("it does not pickle") for found in check_block(Local(block_name="mine")))
 
 
+class Asks(Good):
+    """Asks for each row, and keeps what comes."""
+
+    def model_ids(self) -> list[str]:
+        return ["m"]
+
+    def run(self, rows: Dataset, context: Context) -> Dataset:
+        table = to_table(rows)
+        answers = context.complete([self.asked(row_id) for row_id in ids_of(table)])
+        said = [self.said(answer) for answer in answers]
+        return to_dataset(set_column(table, self.output_col, pa.array(said, pa.string())))
+
+    def asked(self, row_id: str) -> Request:
+        return Request("m", row_id, prompt="hi")
+
+    def said(self, answer: Completion | Failure) -> str | None:
+        return answer.choices[0].text if isinstance(answer, Completion) else None
+
+
+class LooksAtTheLedger(Asks):
+    """Says whether a reply was there."""
+
+    def said(self, answer: Completion | Failure) -> str | None:
+        return str(answer.replayed) if isinstance(answer, Completion) else None
+
+
+class AsksAnew(Asks):
+    """Asks something else each time."""
+
+    times: ClassVar[list[int]] = []
+
+    def asked(self, row_id: str) -> Request:
+        self.times.append(1)
+        return Request("m", row_id, prompt="hi", sample=len(self.times))
+
+
+@pytest.mark.parametrize(
+    ("cls", "finding"),
+    [
+        (Asks, ""),
+        (LooksAtTheLedger, "it gives other rows when it was stopped and goes on with the replies that were kept."),
+        (AsksAnew, "it pays for replies again when it was stopped and goes on."),
+    ],
+)
+def test_a_block_that_a_stop_harms_is_found(cls: type[Block], finding: str) -> None:
+    block = cls(block_name="mine")
+    found = [one for one in check_block(block, ROWS, lambda _: "yes", elsewhere=False) if "not registered" not in one]
+    assert finding in found if finding else found == []
+
+
 def test_rows_without_a_needed_column_are_told() -> None:
     assert check_block(Good(block_name="mine"), [{"z": 1}], elsewhere=False) == ["the rows lack columns that it reads: text."]
 
@@ -158,7 +208,7 @@ def test_calls_tokens_and_costs_are_counted() -> None:
 
 
 def test_a_model_that_the_block_does_not_name_is_refused() -> None:
-    class Asks(Good):
+    class AsksUnnamed(Good):
         """Asks behind one's back."""
 
         def run(self, rows: Dataset, context: Context) -> Dataset:
@@ -166,7 +216,7 @@ def test_a_model_that_the_block_does_not_name_is_refused() -> None:
             return rows
 
     with pytest.raises(TypeError, match=r"asks 'm' but does not name it in model_ids\(\)"):
-        run_block(Asks(block_name="mine"), ROWS, ["x"])
+        run_block(AsksUnnamed(block_name="mine"), ROWS, ["x"])
 
 
 def test_rows_may_be_a_list_a_dataset_or_a_table_and_keep_ids_that_they_have() -> None:

@@ -18,7 +18,7 @@ ASK = [{"role": "system", "content": "s"}, {"role": "user", "content": "rain?"}]
 PATHS = {"request_message_path": "in.text", "response_text_path": "out.0.text"}
 
 
-def ask(answer: Answer, client: Any, messages: list[dict[str, str]] = ASK, path: str = "", **fields: Any) -> tuple[Any, Service]:
+def ask(answer: Answer, kind: str, messages: list[dict[str, str]] = ASK, path: str = "", **fields: Any) -> tuple[Any, Service]:
     """Ask an agent once."""
 
     async def once(endpoint: Endpoint) -> Any:
@@ -30,12 +30,12 @@ def ask(answer: Answer, client: Any, messages: list[dict[str, str]] = ASK, path:
         return json.loads(completion.choices[0].text or "")
 
     with serve(answer) as service:
-        return asyncio.run(once(Endpoint(model=client, api_base=service.url + path, client=client, **fields))), service
+        return asyncio.run(once(Endpoint(model=kind, api_base=service.url + path, client="agent", agent=kind, **fields))), service
 
 
-def refused(answer: Answer, client: Any = "langflow", **fields: Any) -> CallError:
+def refused(answer: Answer, kind: str = "langflow", **fields: Any) -> CallError:
     with pytest.raises(CallError) as told:
-        ask(answer, client, **fields)
+        ask(answer, kind, **fields)
     return told.value
 
 
@@ -90,7 +90,7 @@ def test_failures_are_those_of_the_table(answer: Answer, error: str, reach: Reac
 
 def test_an_agent_that_is_not_there_and_a_question_without_words_are_told() -> None:
     async def once() -> None:
-        agent = connect(Endpoint(model="a", api_base="http://127.0.0.1:1", client="langflow"))
+        agent = connect(Endpoint(model="a", api_base="http://127.0.0.1:1", client="agent", agent="langflow"))
         try:
             await agent.complete(Request("a", "row", messages=ASK))
         finally:
@@ -102,7 +102,7 @@ def test_an_agent_that_is_not_there_and_a_question_without_words_are_told() -> N
 
 
 def test_an_agent_stays_where_its_block_says_wherever_models_are_served() -> None:
-    agent = Endpoint(model="a", api_base="http://agent", client="langgraph")
+    agent = Endpoint(model="a", api_base="http://agent", client="agent", agent="langgraph")
     resolved = resolve_endpoints({"a", "m"}, {"a": agent}, "other", "http://models/v1")
     assert resolved["a"] == agent
     assert resolved["m"].api_base == "http://models/v1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from sdg_prefect.errors import FlowError, InputError
 from sdg_prefect.rows import without_ids
 from sdg_prefect.store.output import check_output
 from sdg_prefect.store.seeds import peek_columns, read_seeds
+from tests.office import docx_saying, xlsx_saying
+
+office = pytest.mark.skipif(
+    find_spec("kreuzberg") is None or find_spec("docling") is not None, reason="kreuzberg is not what reads office documents here"
+)
 
 
 def rows(source: Path | str) -> list[dict[str, str]]:
@@ -73,11 +79,46 @@ def test_what_cannot_be_read_is_told_with_what_to_do(tmp_path: Path) -> None:
         rows(tmp_path / "a.pdf")
 
 
-@pytest.mark.skipif(find_spec("docling") is not None, reason="docling is installed")
-def test_an_office_document_needs_an_extra(tmp_path: Path) -> None:
-    (tmp_path / "a.docx").write_bytes(b"PK")
-    with pytest.raises(InputError, match=r"pip install 'sdg-prefect\[docling\]'"):
-        rows(tmp_path / "a.docx")
+@office
+def test_office_documents_and_pages_become_markdown(tmp_path: Path) -> None:
+    (tmp_path / "a.docx").write_bytes(docx_saying("Bees", "They dance. 🦜", "They sing."))
+    (tmp_path / "b.xlsx").write_bytes(xlsx_saying("Legs", ("kind", "legs"), ("bee", "6")))
+    (tmp_path / "c.html").write_text(
+        "<html><head><title>No heading</title></head><body><h1>Größe</h1><ul><li>one</ul></body></html>", "utf-8"
+    )
+    texts = [row["document"] for row in rows(tmp_path)]
+    assert texts[0].split("\n\n") == ["## Bees", "They dance. 🦜", "They sing.\n"]
+    assert [line.replace(" ", "") for line in texts[1].splitlines() if "-" not in line and line] == [
+        "##Legs",
+        "|kind|legs|",
+        "|bee|6|",
+    ]
+    assert texts[2] == "# Größe\n\n- one\n"
+
+
+@office
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.docx", b"PK", "is not a document that can be read: ParsingError: DOCX"),
+        ("a.xlsx", docx_saying("Bees"), "is not a document that can be read"),
+        ("a.html", "<p>Größe</p>".encode("latin-1"), r"a\.html:1  not UTF-8 text"),
+    ],
+    ids=["cut", "other", "letters"],
+)
+def test_an_office_document_that_is_none_is_told(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        rows(tmp_path / name)
+
+
+def test_what_reads_a_document_is_named_where_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("docling", "kreuzberg", "pypdf"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for name, extra in (("a.docx", "office"), ("a.htm", "office"), ("a.pdf", "pdf")):
+        (tmp_path / name).write_bytes(b"PK")
+        with pytest.raises(InputError, match=rf"pip install 'sdg-prefect\[{extra}\]'"):
+            rows(tmp_path / name)
 
 
 def test_rows_are_not_written_as_documents() -> None:

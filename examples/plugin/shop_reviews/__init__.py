@@ -1,0 +1,1 @@
+"""What flows about reviews of shops need, and sdg_prefect does not have."""

@@ -1,0 +1,1 @@
+"""What operators are told of runs through OpenTelemetry, where they ask for it."""
