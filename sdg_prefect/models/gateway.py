@@ -115,6 +115,11 @@ class Gateway:
         return self._traffic.in_flight
 
     @property
+    def flying(self) -> Mapping[str, int]:
+        """Those calls by block."""
+        return self._traffic.flying
+
+    @property
     def longest_call(self) -> float:
         """Seconds after which every call in flight has ended."""
         return max((place.timeout for place in self._called), default=0.0)
