@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,6 +64,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Look through what was imported for garbage no more: it lives to the end, and there is much of it."""
     gc.freeze()
+
+
+@pytest.fixture
+def tried(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
+    """Note how many attacks of a kind a test has tried, for the end of the tests."""
+    return lambda what, count: record_property("tried", f"{count:,} {what}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what attacks were tried, and withstood."""
+    reports = terminalreporter.stats.get("passed", [])
+    counts = sorted(str(count) for report in reports for name, count in report.user_properties if name == "tried")
+    if counts:
+        terminalreporter.section("attacks that were tried in vain")
+        for line in counts:
+            terminalreporter.line(line)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -17,7 +17,7 @@ from sdg_prefect.blocks.secrets import SecretName, variable_of
 from sdg_prefect.blocks.wired import Names, WiredBlock
 from sdg_prefect.errors import did_you_mean
 from sdg_prefect.models.completion import Failure, Request
-from sdg_prefect.models.connections import without_user
+from sdg_prefect.models.connections import named_url
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.rows import ids_of, to_dataset, to_table
 
@@ -104,7 +104,7 @@ class AgentBlock(WiredBlock):
 
     @property
     def _model_id(self) -> str:
-        return f"{self.agent_framework}@{without_user(self.agent_url)}"
+        return f"{self.agent_framework}@{named_url(self.agent_url)}"
 
     def reads(self) -> Iterable[str]:
         return [self._asked, *([self.session_id_col] if self.session_id_col else [])]

@@ -15,7 +15,9 @@ from jinja2.visitor import NodeTransformer
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from sdg_prefect.blocks.templates import UNFIT, Sandbox, TemplateProblem, Variables, check_tree, variables_of
+from sdg_prefect.blocks.effort import limited
+from sdg_prefect.blocks.template_sandbox import Sandbox
+from sdg_prefect.blocks.templates import UNFIT, TemplateProblem, Variables, bounded, check_tree, variables_of
 from sdg_prefect.rows import PART_ROWS
 
 if TYPE_CHECKING:
@@ -131,9 +133,9 @@ class _Conditions(Sandbox):
     def __init__(self) -> None:
         super().__init__()
         for name in ("gt", "ge", "lt", "le"):
-            self.tests[name] = _safe(getattr(operator, name))
-        self.tests["in"] = _safe(_within)
-        self.tests["notin"] = _safe(lambda one, many: one not in many)
+            self.add_test(name, _safe(getattr(operator, name)))
+        self.add_test("in", _safe(_within))
+        self.add_test("notin", _safe(lambda one, many: one not in many))
 
 
 _ENVIRONMENT = _Conditions()
@@ -174,7 +176,8 @@ class _Compiled:
             TemplateError: The row's values do not fit.
         """
         try:
-            return bool(self.expression(row))
+            with limited():
+                return bool(self.expression(row))
         except TypeError as error:
             raise TemplateError(str(error)) from error
         except UNFIT as error:
@@ -188,6 +191,17 @@ def _compiled(text: str) -> _Compiled:
     Raises:
         TemplateProblem: Its syntax is wrong, or it reaches for what the sandbox keeps from it.
     """
+    with bounded():
+        tree = nodes.Template([nodes.Assign(nodes.Name("result", "store"), _parsed(text), lineno=1)], lineno=1)
+        tree.set_environment(_ENVIRONMENT)
+        check_tree(tree)
+        names = variables_of(tree)
+        _NullSafe().visit(tree)
+        tree.set_environment(_ENVIRONMENT)
+        return _Compiled(TemplateExpression(_ENVIRONMENT.from_string(tree), undefined_to_none=True), names)
+
+
+def _parsed(text: str) -> nodes.Expr:
     try:
         parser = Parser(_ENVIRONMENT, text, state="variable")
         expression = parser.parse_expression()
@@ -197,11 +211,4 @@ def _compiled(text: str) -> _Compiled:
     except TemplateSyntaxError as error:
         hint = next((hint for sign, hint in _HINTS.items() if sign in str(error.message)), "")
         raise TemplateProblem(f"the condition '{text}' is wrong: {error.message}.{hint}", error.lineno) from error
-    assign = nodes.Assign(nodes.Name("result", "store"), expression, lineno=1)
-    tree = nodes.Template([assign], lineno=1)
-    tree.set_environment(_ENVIRONMENT)
-    check_tree(tree)
-    names = variables_of(tree)
-    _NullSafe().visit(tree)
-    tree.set_environment(_ENVIRONMENT)
-    return _Compiled(TemplateExpression(_ENVIRONMENT.from_string(tree), undefined_to_none=True), names)
+    return expression

@@ -13,6 +13,7 @@ import yaml
 from pydantic import Field, ValidationInfo, WithJsonSchema, WrapValidator
 from pydantic_core import PydanticCustomError
 
+from sdg_prefect.blocks.yaml_text import load_yaml
 from sdg_prefect.errors import FlowError, Problem
 from sdg_prefect.frozen import Frozen
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 V = TypeVar("V")
 
 _LEVELS = 4
+_SYSTEM = ("/proc", "/sys", "/dev")
 
 REPORTED = "reported"
 """Type of a validation error whose problem is already in ``FlowFiles.problems``."""
@@ -50,7 +52,7 @@ class FlowFiles:
         given = Path(name).expanduser()
         above = list(self.folder.resolve().parents)[:_LEVELS]
         for folder in [Path("/")] if given.is_absolute() else [self.folder, Path.cwd(), *above]:
-            if (folder / given).is_file():
+            if (folder / given).is_file() and not _is_of_the_system(folder / given):
                 return folder / given
         raise PydanticCustomError(
             "missing_file", "{message}", {"message": f"the file '{name}' does not exist.{self._near(given)}"}
@@ -77,17 +79,26 @@ class FlowFiles:
         shown = shown_path(path)
         try:
             text = path.read_text("utf-8")
-            return yaml.safe_load(text), text, shown
+            content, twice = load_yaml(text)
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
             reason = getattr(error, "problem", None) or str(error)
             self.report(Problem(f"not valid YAML: {reason}.", file=shown, line=mark.line + 1 if mark else 0))
             raise reported() from error
+        for key, line in twice:
+            self.report(Problem(f"the key '{key}' stands twice here; the last one counts.", "", shown, line, warning=True))
+        return content, text, shown
 
     def report(self, problem: Problem) -> None:
         """Keep a problem, once."""
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def _is_of_the_system(path: Path) -> bool:
+    """True for what only looks like a file, such as ``/proc/self/environ`` with all keys in it, also behind a link."""
+    real = path.resolve()
+    return any(real.is_relative_to(folder) for folder in _SYSTEM)
 
 
 def reported() -> PydanticCustomError:

@@ -18,7 +18,7 @@ from sdg_prefect.blocks.sampling import KNOWN, normal
 from sdg_prefect.blocks.secrets import SecretName, check_no_secrets, variable_of
 from sdg_prefect.blocks.wired import OneName, WiredBlock
 from sdg_prefect.errors import did_you_mean
-from sdg_prefect.models.connections import without_user
+from sdg_prefect.models.connections import named_url
 from sdg_prefect.models.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class ServedModel(WiredBlock):
     @property
     def model_id(self) -> str:
         """The name under which the endpoint is found."""
-        return f"{self.model}@{without_user(self.api_base)}" if self.api_base else self.model
+        return f"{self.model}@{named_url(self.api_base)}" if self.api_base else self.model
 
     def model_ids(self) -> Iterable[str]:
         return (self.model_id,)

@@ -17,7 +17,7 @@ from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.secrets import Headers
 from sdg_prefect.blocks.wired import OneName
 from sdg_prefect.models.completion import Choice, Completion, Failure, Request
-from sdg_prefect.models.connections import without_user
+from sdg_prefect.models.connections import named_url
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.rows import ids_of, to_dataset, to_table
 
@@ -86,7 +86,7 @@ class MCPAgentBlock(ServedModel):
 
     @property
     def _tools_id(self) -> str:
-        return f"mcp@{without_user(self.mcp_server_url)}"
+        return f"mcp@{named_url(self.mcp_server_url)}"
 
     def reads(self) -> Iterable[str]:
         return self.input_cols

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any
 
-from jinja2 import Template, TemplateError, TemplateSyntaxError, Undefined, meta, nodes
-from jinja2.exceptions import SecurityError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Template, TemplateError, TemplateSyntaxError, meta, nodes
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
+from sdg_prefect.blocks.effort import limited
+from sdg_prefect.blocks.template_sandbox import Sandbox
 from sdg_prefect.errors import did_you_mean
-
-
-class Sandbox(ImmutableSandboxedEnvironment):
-    """No attribute that leads into Python, no arithmetic that fills the memory."""
-
-    intercepted_binops = frozenset({"*", "**"})
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**" or isinstance(left, (str, list, tuple)) or isinstance(right, (str, list, tuple)):
-            size = len(left) * right if hasattr(left, "__len__") and isinstance(right, int) else None
-            if operator == "**" or size is None or size > 1_000_000:
-                raise SecurityError(f"'{operator}' is not allowed on these values in a prompt")
-        return super().call_binop(context, operator, left, right)
-
-    def unsafe_undefined(self, obj: Any, attribute: str) -> Undefined:
-        raise SecurityError(f"'{attribute}' is not a part of the row")
-
 
 _ENVIRONMENT = Sandbox()
 
@@ -80,7 +65,8 @@ def compile_template(text: str) -> Template:
         TemplateProblem: Its syntax is wrong, or it reaches for what the sandbox keeps from it.
     """
     _read(text)
-    return _ENVIRONMENT.from_string(text)
+    with bounded():
+        return _ENVIRONMENT.from_string(text)
 
 
 def _valid_template(text: str) -> str:
@@ -102,7 +88,9 @@ def render(text: str, row: Mapping[str, Any]) -> str:
         TemplateError: The row's values do not fit the template, such as an attribute of a missing name.
     """
     try:
-        return compile_template(text).render(row)
+        template = compile_template(text)
+        with limited():
+            return template.render(row)
     except UNFIT as error:
         raise TemplateError(f"{type(error).__name__}: {error}") from error
 
@@ -114,6 +102,8 @@ def find_variables(text: str) -> Variables:
     Raises:
         TemplateProblem: See ``compile_template``.
     """
+    # What can be read may still be too deep to be compiled.
+    compile_template(text)
     return variables_of(_read(text))
 
 
@@ -162,11 +152,31 @@ def _said(piece: nodes.Node, values: Mapping[str, str]) -> str | None:
 
 def _read(text: str) -> nodes.Template:
     try:
-        tree = _ENVIRONMENT.parse(text)
+        with bounded():
+            tree = _ENVIRONMENT.parse(text)
+            check_tree(tree)
     except TemplateSyntaxError as error:
         raise TemplateProblem(f"the template is wrong: {error.message}", error.lineno) from error
-    check_tree(tree)
     return tree
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Turn what Python says of expressions that are nested too deep, or of numbers too long, into a problem of the template.
+
+    Raises:
+        TemplateProblem: It is so.
+    """
+    try:
+        yield
+    except (RecursionError, SyntaxError, MemoryError) as error:
+        raise TemplateProblem("the template is wrong: it is nested too deep", 1) from error
+    except OverflowError as error:
+        raise TemplateProblem("the template is wrong: it has a number in it that is too large", 1) from error
+    except ValueError as error:
+        if isinstance(error, TemplateProblem):
+            raise
+        raise TemplateProblem("the template is wrong: it has a number in it that is too long", 1) from error
 
 
 def check_tree(tree: nodes.Template) -> None:
@@ -178,11 +188,14 @@ def check_tree(tree: nodes.Template) -> None:
     for line, attribute in _attributes(tree):
         if isinstance(attribute, str) and attribute.startswith("__"):
             raise TemplateProblem(f"the template reaches for '{attribute}', which is not a part of a row", line)
+    for constant in tree.find_all(nodes.Const):
+        if isinstance(constant.value, float) and math.isinf(constant.value):
+            raise TemplateProblem("the template has a number in it that is too large", constant.lineno)
     for include in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
         raise TemplateProblem("a prompt cannot include other templates", include.lineno)
     for filtered in tree.find_all(nodes.Filter):
         if filtered.name not in _ENVIRONMENT.filters:
-            hint = did_you_mean(filtered.name, _ENVIRONMENT.filters)
+            hint = did_you_mean(filtered.name, [name for name in _ENVIRONMENT.filters if name.isidentifier()])
             raise TemplateProblem(f"there is no filter '{filtered.name}'. {hint}".rstrip(" ."), filtered.lineno)
     for test in tree.find_all(nodes.Test):
         if test.name not in _ENVIRONMENT.tests:

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.blocks.conversation import plain_tool_calls, without_nulls
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.llm import Expansion
+from sdg_prefect.blocks.expansion import Expansion
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.schemas import ReplySchema, checked_schema
 from sdg_prefect.errors import did_you_mean

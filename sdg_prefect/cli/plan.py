@@ -13,6 +13,7 @@ from sdg_prefect.cli.options import Blocks, takes
 from sdg_prefect.cli.own_blocks import load_own_blocks
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.errors import FlowError, StoreError
+from sdg_prefect.report.inert import plain
 
 if TYPE_CHECKING:
     from sdg_prefect.engine.outlook import Outlook
@@ -54,7 +55,7 @@ def plan(
     if json_:
         print(json.dumps({"plan": str(prepared.plan), "outlook": outlook.to_json() if outlook else None}, ensure_ascii=False))
         return
-    print(prepared.plan)
+    print(plain(str(prepared.plan)))
     if outlook is not None:
         print(outlook)
     elif prepared.tracking.seeds:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sdg_prefect.cli.console import plain, say
+from sdg_prefect.cli.console import say
 from sdg_prefect.cli.options import Blocks, takes
 from sdg_prefect.cli.own_blocks import load_own_blocks
+from sdg_prefect.cli.sides import NEEDED, beside_each_other, shortened
 from sdg_prefect.engine.options import RunOptions
+from sdg_prefect.errors import StoreError
+from sdg_prefect.report.inert import plain
+from sdg_prefect.report.passages import as_words, closing_words, counts_of
 from sdg_prefect.rows import ROW_ID
 
 if TYPE_CHECKING:
@@ -40,6 +45,9 @@ def preview(
     asked: RunOptions,
     rows: Annotated[int, typer.Option("-n", "--rows", min=1, help="How many seeds.", metavar="N")] = 3,
     blocks: Blocks = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write it as a page to this file instead.", metavar="FILE", dir_okay=False)
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Show texts in full length.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -49,15 +57,40 @@ def preview(
     """
     load_own_blocks(blocks)
     shown = _preview(asked.model_copy(update={"limit": rows}))
-    if json_:
-        from sdg_prefect.engine.previewing import as_json
+    from sdg_prefect.engine.previewing import as_json
 
-        print(json.dumps(as_json(shown), ensure_ascii=False, default=str))
-    else:
-        for line in _lines(shown, None if full else _LONGEST):
-            print(plain(line))
+    told = as_json(shown)
+    if html is not None:
+        _write_page(html, told)
+    if json_:
+        print(json.dumps(told, ensure_ascii=False, default=str))
+    elif html is None:
+        _show(told, None if full else _LONGEST)
     if shown.counts.rejected:
         raise typer.Exit(1)
+
+
+def _show(told: Mapping[str, Any], longest: int | None) -> None:
+    """Print a preview: side by side where there is room, else one after another."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    if console.is_terminal and not console.is_dumb_terminal and console.width >= NEEDED:
+        for part in beside_each_other(told, longest):
+            console.print(part)
+        return
+    for line in _lines(told, longest):
+        print(plain(line))
+
+
+def _write_page(file: Path, told: Mapping[str, Any]) -> None:
+    from sdg_prefect.report.passages import preview_page
+
+    try:
+        file.write_text(preview_page(told["flow"], told), "utf-8")
+    except OSError as error:
+        raise StoreError(f"cannot write {file}: {error.strerror or error}.") from error
+    say(f"preview: {file}")
 
 
 def _preview(asked: RunOptions) -> Preview:
@@ -80,33 +113,15 @@ def _preview(asked: RunOptions) -> Preview:
     return take_through(prepared.plan, asked, seeds, new_run_id())
 
 
-def _lines(shown: Preview, longest: int | None) -> Iterator[str]:
+def _lines(told: Mapping[str, Any], longest: int | None) -> Iterator[str]:
     """Yield what each block did, for people."""
-    from sdg_prefect.engine.previewing import as_json
-
-    told = as_json(shown)
-    for step, of_step in zip(shown.steps, told["steps"], strict=True):
-        before = [name for name in step.before.column_names if name != ROW_ID]
-        yield f"{of_step['name']} ({of_step['type']}): {of_step['rows_in']} rows in, {of_step['rows_out']} out{_gone(of_step)}"
+    for of_step in told["steps"]:
+        yield f"{of_step['name']} ({of_step['type']}): {counts_of(of_step)}"
         yield from _exchanges(of_step["exchanges"], longest)
         yield from _rejects(of_step["rejects"], longest)
-        yield from _made(of_step["rows"], before, longest)
+        yield from _made(of_step["rows"], of_step["columns_in"], longest)
         yield ""
-    paid, replayed = told["llm_calls"], told["llm_replayed"]
-    cost = f", ${told['cost_usd']:.4f}" if paid and shown.counts.cost_known else ""
-    yield f"{len(told['rows'])} rows came out; {paid} calls paid for{cost}, {replayed} replayed."
-    if paid or replayed:
-        yield "'run' on the same store pays for none of them again."
-
-
-def _gone(step: Mapping[str, Any]) -> str:
-    kinds = {
-        "passed by": step["skipped"],
-        "filtered": step["filtered"],
-        "deduplicated": step["deduplicated"],
-        "rejected": len(step["rejects"]),
-    }
-    return "".join(f", {count} {kind}" for kind, count in kinds.items() if count)
+    yield from closing_words(told)
 
 
 def _exchanges(exchanges: Sequence[Mapping[str, Any]], longest: int | None) -> Iterator[str]:
@@ -139,9 +154,8 @@ def _made(rows: Sequence[Mapping[str, Any]], before: Sequence[str], longest: int
 
 def _text(label: str, value: Any, longest: int | None) -> Iterator[str]:
     """Yield a labelled text, its lines set in below the label where there are several."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    if longest is not None and len(text) > longest:
-        text = f"{text[:longest]} … ({len(text) - longest:,} more characters; --full shows them)"
+    text = as_words(value)
+    text = shortened(text, longest)
     if "\n" in text:
         yield f"    {label}"
         yield textwrap.indent(text.rstrip("\n"), "      ")

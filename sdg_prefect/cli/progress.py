@@ -1,27 +1,34 @@
-"""A run as it goes: a bar per block on a terminal, plain lines elsewhere."""
+"""A run as it goes: a table that is drawn anew on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from sdg_prefect.cli.console import plain, say
+from sdg_prefect.cli.console import say
 from sdg_prefect.counts import Counts
-from sdg_prefect.report.counting import Counting, Standing
+from sdg_prefect.report.counting import BlockProgress, Counting
+from sdg_prefect.report.funnel import cost_of, span
+from sdg_prefect.report.inert import plain
+from sdg_prefect.report.problems import Problems
 from sdg_prefect.report.progress import Observer
 from sdg_prefect.report.rendering import block_table, closing_lines
 from sdg_prefect.report.run_report import RunReport
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.console import Console, RenderableType
+    from rich.live import Live
 
 _LINE_EVERY = 10.0
 """Seconds between two plain lines of progress."""
-_CALLS_SHOWN_EVERY = 0.1
-"""Seconds between two looks at the calls of shards at work, for bars."""
+_CANNOT_MOVE = ("dumb", "unknown")
+"""Kinds of terminals on which nothing can be drawn anew."""
+_FRAMES = 4
+"""How often a second the table is drawn, however much happens."""
 
 
 class Watcher(Observer, Protocol):
@@ -33,32 +40,33 @@ class Watcher(Observer, Protocol):
 
 
 @contextmanager
-def watch() -> Iterator[Watcher]:
-    """Return what shows a run on this terminal, or in this log."""
-    if not sys.stderr.isatty():
+def watch(*, is_plain: bool = False) -> Iterator[Watcher]:
+    """Return what shows a run on this terminal, or in this log.
+
+    Args:
+        is_plain: True for lines on a terminal too.
+    """
+    if is_plain or not sys.stderr.isatty() or os.environ.get("TERM") in _CANNOT_MOVE:
         yield Lines()
         return
-    bars = Bars()
+    from rich.console import Console
+
+    # Where somebody forces colours into a log, that makes it no terminal: a table would be drawn there again and again.
+    console = Console(stderr=True, highlight=False)
+    screen = Screen(console)
     try:
-        yield bars
+        yield screen
     finally:
-        bars.close()
-
-
-def _cost(standing: Standing) -> str:
-    """Say what all calls have cost, and will have at the end; nothing where they cost nothing."""
-    text = f"${standing.usd:,.4f}" if standing.usd else ""
-    if text and standing.usd_in_all is not None and standing.usd_in_all > standing.usd:
-        text += f" of about ${standing.usd_in_all:,.4f}"
-    return text
+        screen.close()
 
 
 class Lines(Counting):
-    """Plain lines: the start, the state every now and then, the end."""
+    """Plain lines: the start, the state every now and then, each class of failure once, the end."""
 
     def __init__(self) -> None:
         super().__init__()
         self._next = time.monotonic() + _LINE_EVERY
+        self._problems = Problems()
 
     def say(self, message: str) -> None:
         say(message)
@@ -76,17 +84,22 @@ class Lines(Counting):
         super().shard_done(block, counts, replayed=replayed)
         self._line()
 
+    def problem(self, block: str, kind: str, what: str = "", rows: int = 0) -> None:
+        # What was said is for the report: it may repeat the row.
+        if self._problems.note(block, kind, "", rows):
+            say(f"{block}: first {'rows rejected' if rows else 'call that failed'}: {kind}")
+
     def _line(self) -> None:
         now = time.monotonic()
         if now < self._next:
             return
         self._next = now + _LINE_EVERY
         standing = self.standing()
-        parts = [f"{block.name} {block.rows_in:,} rows, {block.calls:,} calls" for block in standing.blocks if block.rows]
-        cost = _cost(standing)
+        parts = [_block_line(block, standing.seconds) for block in standing.blocks if block.rows]
+        cost = cost_of(standing)
         parts += [cost] if cost else []
         if standing.calls_in_all and standing.seconds_left is not None:
-            parts.append(f"about {standing.seconds_left:,.0f} s left")
+            parts.append(f"about {span(standing.seconds_left)} left")
         say(f"{standing.seconds:.0f} s: {'; '.join(parts)}")
 
     def end(self, report: RunReport) -> None:
@@ -94,75 +107,56 @@ class Lines(Counting):
             say(line)
 
 
-class Bars(Counting):
-    """A bar per block, with rows, calls, tokens, rate and the time left."""
+def _block_line(block: BlockProgress, seconds: float) -> str:
+    facts = [f"{block.rows_in:,} of {block.expected:,.0f} rows"]
+    facts += [f"{block.counts.rejected:,} rejected"] if block.counts.rejected else []
+    if block.calls:
+        since = max(0.001, seconds - (block.started or 0.0))
+        facts.append(f"{block.calls:,} calls, {block.calls / since:,.1f} a second")
+    facts += [f"{block.flying:,} in flight"] if block.flying else []
+    return f"{block.name} {', '.join(facts)}"
 
-    def __init__(self) -> None:
-        from rich.console import Console
+
+class Screen(Counting):
+    """A table of the blocks, drawn a few times a second by a thread of its own; what happens only adds numbers."""
+
+    def __init__(self, console: Console) -> None:
+        from sdg_prefect.cli.frame import Rates
 
         super().__init__()
-        self._console = Console(stderr=True, highlight=False)
-        self._progress: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
-        self._whole: TaskID | None = None
-        self._next = 0.0
+        self._console = console
+        self._live: Live | None = None
+        self._rates = Rates()
+        self._problems = Problems()
 
     def begin(self, flow: str, blocks: Sequence[str], rows: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.live import Live
 
         super().begin(flow, blocks, rows)
-        self._console.print(f"{flow}: {rows:,} rows through {len(blocks)} blocks", markup=False)
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[facts]}", markup=False, style="dim"),
-            TimeRemainingColumn(compact=True),
-            console=self._console,
-            refresh_per_second=5,
-        )
-        self._tasks = {name: self._progress.add_task(name, total=None, facts="") for name in blocks}
-        self._whole = self._progress.add_task("all calls", total=None, facts="", visible=False)
-        self._progress.start()
+        self.say(f"{flow}: {rows:,} rows through {len(blocks)} blocks")
+        # Gone at the end: then there is the report.
+        self._live = Live(console=self._console, get_renderable=self._frame, refresh_per_second=_FRAMES, transient=True)
+        self._live.start()
 
-    def shard_started(self, block: str, rows: int) -> None:
-        super().shard_started(block, rows)
-        self._show(block)
+    def _frame(self) -> RenderableType:
+        from sdg_prefect.cli.frame import TROUBLES, frame
 
-    def call_done(self, block: str, counts: Counts) -> None:
-        super().call_done(block, counts)
-        if (now := time.monotonic()) >= self._next:
-            self._next = now + _CALLS_SHOWN_EVERY
-            self._show(block)
-
-    def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
-        super().shard_done(block, counts, replayed=replayed)
-        self._show(block)
-
-    def _show(self, block: str) -> None:
-        if self._progress is None:
-            return
         standing = self.standing()
-        state = next(one for one in standing.blocks if one.name == block)
-        seconds = max(0.001, standing.seconds)
-        facts = []
-        if state.calls:
-            facts += [f"{state.calls:,} calls", f"{state.tokens:,} tokens", f"{state.calls / seconds:.1f}/s"]
-        if state.counts.rejected:
-            facts.append(f"{state.counts.rejected:,} rejected")
-        self._progress.update(self._tasks[block], completed=state.rows_in, total=state.rows, facts=" · ".join(facts))
-        if self._whole is not None:
-            calls, cost = standing.calls, _cost(standing)
-            self._progress.update(self._whole, completed=calls, total=standing.calls_in_all, facts=cost, visible=bool(calls))
+        self._rates.note(standing)
+        width, height = self._console.size
+        return frame(standing, self._rates, self._problems.latest(TROUBLES), width, height)
+
+    def problem(self, block: str, kind: str, what: str = "", rows: int = 0) -> None:
+        self._problems.note(block, kind, what, rows)
 
     def say(self, message: str) -> None:
         self._console.print(plain(message), markup=False)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
     def end(self, report: RunReport) -> None:
         from rich.table import Table
@@ -173,7 +167,7 @@ class Bars(Counting):
         for place, name in enumerate(head):
             table.add_column(name, justify="left" if place == 0 else "right")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(plain, row))
         self._console.print(table, markup=False)
         for line in closing_lines(report):
             self.say(line)

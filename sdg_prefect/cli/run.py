@@ -29,6 +29,7 @@ def run(
     first: Annotated[str | None, typer.Option("--from", help="First of several days, taken one by one.", metavar="DAY")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last of them.", metavar="DAY")] = None,
     blocks: Blocks = None,
+    is_plain: Annotated[bool, typer.Option("--plain", help="Show progress as lines, as in a log, on a terminal too.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON on the last line of stdout.")] = False,
 ) -> None:
     """Run a flow over seeds. The same command again goes on where it stopped and pays nothing twice."""
@@ -38,7 +39,7 @@ def run(
     runs = [asked] if first is last is None else _by_day(asked, first, last)
     are_fine = True
     for one in runs:
-        outcome = _watched(one, prints_json=json_, is_last=one is runs[-1])
+        outcome = _watched(one, prints_json=json_, is_plain=is_plain, is_last=one is runs[-1])
         are_fine = are_fine and outcome.is_success
         if json_:
             _print_report(outcome.report)
@@ -56,12 +57,12 @@ def _by_day(asked: RunOptions, first: str | None, last: str | None) -> list[RunO
     return [asked.model_copy(update={"date": day}) for day in days(first, last)]
 
 
-def _watched(asked: RunOptions, *, prints_json: bool, is_last: bool) -> Outcome:
-    """Run, and show it; on the terminal as bars, elsewhere as lines."""
+def _watched(asked: RunOptions, *, prints_json: bool, is_plain: bool, is_last: bool) -> Outcome:
+    """Run, and show it; on the terminal as a table, elsewhere as lines."""
     from sdg_prefect.cli.progress import watch
     from sdg_prefect.engine.start import run as start
 
-    with watch() as watcher:
+    with watch(is_plain=is_plain) as watcher:
         try:
             outcome = start(asked, watcher, is_last=is_last)
         except KeyboardInterrupt as error:

@@ -11,8 +11,9 @@ import typer
 
 from sdg_prefect.cli import options as opt
 from sdg_prefect.cli.ages import seconds
-from sdg_prefect.cli.console import plain, say
+from sdg_prefect.cli.console import say
 from sdg_prefect.errors import FlowError, did_you_mean
+from sdg_prefect.report.inert import plain
 
 if TYPE_CHECKING:
     from sdg_prefect.store.housekeeping.pruning import Pruning, Wanted

@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from sdg_prefect.cli import options as opt
-from sdg_prefect.cli.console import plain, say
+from sdg_prefect.cli.console import say
 from sdg_prefect.cli.own_blocks import load_own_blocks
 from sdg_prefect.cli.past import RunId, find_run
 from sdg_prefect.errors import FlowError, StoreError
+from sdg_prefect.report.inert import plain
 
 Run = Annotated[str | None, typer.Option("--run", help="Id of a run; the last one that has the row by default.", metavar="RUN")]
 _LOOK_BACK = 20

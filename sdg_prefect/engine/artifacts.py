@@ -17,6 +17,7 @@ from prefect.artifacts import Artifact, LinkArtifact, MarkdownArtifact, TableArt
 from sdg_prefect.engine.flows import SERVER_LOST
 from sdg_prefect.plan.plan import Plan
 from sdg_prefect.report.funnel import bars, reasons
+from sdg_prefect.report.inert import fenced, plain
 from sdg_prefect.report.rendering import report_markdown
 from sdg_prefect.report.run_report import RunReport
 from sdg_prefect.rows import without_ids
@@ -47,7 +48,7 @@ class Artifacts:
 
     async def show_plan(self, plan: Plan) -> None:
         """Leave the plan with the run."""
-        await self._leave(MarkdownArtifact, "plan", f"Plan of {self.flow}", markdown=f"```text\n{plan}\n```")
+        await self._leave(MarkdownArtifact, "plan", f"Plan of {self.flow}", markdown=fenced(str(plan)))
 
     async def show_report(self, report: RunReport, rejects: Sequence[Reject], files: Mapping[str, str]) -> None:
         """Leave the report with the run.
@@ -135,5 +136,5 @@ def link(place: str) -> str:
 
 
 def _cell(value: Any) -> Any:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= _CELL else f"{text[:_CELL]}…"

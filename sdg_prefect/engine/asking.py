@@ -85,7 +85,11 @@ class Asking:
             return await self._live.gateway.complete(mine, self._ledger, self._note)
 
     def _note(self, answer: Completion | Failure) -> None:
-        counts = answer.counts() if isinstance(answer, Completion) else Counts()
+        counts = Counts()
+        if isinstance(answer, Completion):
+            counts = answer.counts()
+        else:
+            self._live.observer.problem(self._label, answer.error, answer.message)
         self.counts += counts
         self._live.observer.call_done(self._label, counts)
 

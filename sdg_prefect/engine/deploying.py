@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
+from sdg_prefect.engine.flows import fit_for_prefect
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.partitions import of_partition
 from sdg_prefect.engine.preparing import prepare
@@ -79,7 +80,7 @@ def entry_of(options: RunOptions, wanted: Wanted) -> dict[str, Any]:
     variables: dict[str, Any] = {"env": {**_ENVIRONMENT, **wanted.env}}
     zone = {"timezone": options.timezone} if options.timezone else {}
     return {
-        "name": wanted.name or flow.name,
+        "name": wanted.name or fit_for_prefect(flow.name),
         **({"description": flow.description} if flow.description else {}),
         "entrypoint": ENTRYPOINT,
         **({"schedules": [{**wanted.schedule, **zone}]} if wanted.schedule else {}),

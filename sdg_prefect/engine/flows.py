@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any, TypeVar, cast
 
@@ -31,6 +32,15 @@ def run_logger() -> logging.Logger | logging.LoggerAdapter[logging.Logger]:
         return get_run_logger()
     except MissingContextError:
         return logger
+
+
+_REFUSED = re.compile("[/%&<>]")
+"""What Prefect takes in no name of a flow."""
+
+
+def fit_for_prefect(name: str) -> str:
+    """Return a name that Prefect takes for a flow or a deployment."""
+    return _REFUSED.sub("-", name)
 
 
 class _ShownFlow(Flow[Any, Any]):
@@ -82,7 +92,13 @@ async def as_flow(
 
     # Without a storage of its own each flow asks the server for the default one, though nothing is kept in it.
     flow = _ShownFlow(
-        fn=run, name=name, flow_run_name=run_name, validate_parameters=False, persist_result=False, result_storage=settings().home
+        fn=run,
+        name=fit_for_prefect(name),
+        # Prefect takes it for a format string.
+        flow_run_name=run_name.replace("{", "{{").replace("}", "}}"),
+        validate_parameters=False,
+        persist_result=False,
+        result_storage=settings().home,
     )
     try:
         with tags(*tagged):

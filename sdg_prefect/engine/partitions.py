@@ -66,6 +66,9 @@ def _values(texts: Sequence[str], problems: list[Problem]) -> dict[str, str]:
             hint = "Give the day with --date." if name == _DATE else ""
             problems.append(Problem(f"--partition '{text}' is not of the form NAME=VALUE.", hint))
             continue
+        if ".." in value.split("/"):
+            problems.append(Problem(f"--partition {name}: '{value}' leads out of the folder.", "Write a name without '..'."))
+            continue
         values[name] = value
     return values
 

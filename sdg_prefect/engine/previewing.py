@@ -20,9 +20,10 @@ from sdg_prefect.fingerprints import fingerprint
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.plan.plan import Fork, Node, PipelinePlan, Plan, Repeat, Step
 from sdg_prefect.report.progress import Silent
-from sdg_prefect.rows import ROW_ID, concat, in_round, is_reserved
+from sdg_prefect.rows import ROW_ID, concat, ids_of, in_round, is_reserved
 from sdg_prefect.store.checkpoints import Reject
 from sdg_prefect.store.columns import together
+from sdg_prefect.store.lineage import children_of
 from sdg_prefect.store.root import Root
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class StepPreview:
 class Preview:
     """What each block did, in the order in which the rows passed them."""
 
+    flow: str
+    """Name of the flow."""
     table: pa.Table
     """The rows at the end, with ids."""
     steps: list[StepPreview] = field(default_factory=list)
@@ -89,7 +92,7 @@ def _by_calls(plan: Plan) -> Plan:
 async def _preview(plan: Plan, options: RunOptions, seeds: pa.Table, run_id: str) -> Preview:
     async with AsyncExitStack() as stack:
         live = await open_live(plan, options, Root.chosen(options.storage), run_id, Silent(), None, stack)
-        walk = _Walk(live, Preview(seeds))
+        walk = _Walk(live, Preview(plan.name, seeds))
         try:
             await live.loop.run_in_executor(live.threads, walk.through, plan)
         finally:
@@ -181,11 +184,13 @@ def as_json(preview: Preview) -> dict[str, Any]:
     from sdg_prefect.rows import without_ids
 
     return {
+        "flow": preview.flow,
         "steps": [_step_json(step) for step in preview.steps],
         "rows": without_ids(preview.table).to_pylist(),
         "llm_calls": preview.counts.llm_calls,
         "llm_replayed": preview.counts.replayed,
         "cost_usd": preview.counts.cost_usd,
+        "cost_known": preview.counts.cost_known,
     }
 
 
@@ -203,7 +208,17 @@ def _step_json(step: StepPreview) -> dict[str, Any]:
         ],
         "rejects": [reject.model_dump() for reject in step.rejects],
         "rows": step.after.to_pylist(),
+        "row_ids": ids_of(step.before),
+        "columns_in": [name for name in step.before.column_names if name != ROW_ID],
+        "parents": _parents(step),
     }
+
+
+def _parents(step: StepPreview) -> list[str]:
+    """Return for each row that a block made the row that it made it of."""
+    made, maker = dict.fromkeys(ids_of(step.after), 0), step.step.block.type_name
+    origins = {child: one for one in ids_of(step.before) for child in children_of(one, made, maker)}
+    return [origins.get(row_id, "") for row_id in made]
 
 
 def _answer(answer: Completion | Failure) -> dict[str, Any]:

@@ -94,6 +94,7 @@ class Run:
             self.spending = await asyncio.to_thread(open_spending, *spend, is_fresh=is_fresh)
             live = await open_live(self.plan, self.options, self.root, self.run_id, self.observer, self.spending, stack)
             self.gateway = self.stop.gateway = live.gateway
+            self.observer.watch_calls(lambda: live.gateway.flying)
             live.claims = Unclaimed() if is_fresh else open_claims(self.root, heartbeat)
             self.reviews = live.reviews = Reviews(live, self.view)
             try:

@@ -246,3 +246,5 @@ class Walk:
             return
         self.tallies[step.label].add(checkpoint.counts, checkpoint.seconds, replayed=replayed, seen=checkpoint.seen)
         self.live.observer.shard_done(step.label, checkpoint.counts, replayed=replayed)
+        for kind, rows in checkpoint.why.items():
+            self.live.observer.problem(step.label, kind, rows=rows)

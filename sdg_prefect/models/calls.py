@@ -69,14 +69,14 @@ class Calls:
 
     async def _send(self, permit: Permit, request: Request) -> Completion | CallError:
         outcome: Completion | CallError | None = None
-        self._traffic.in_flight += 1
+        self._traffic.flying[request.block] += 1
         ended = self._traffic.onlooker.call(request, self._pool.endpoint(permit))
         try:
             outcome = await self._pool.call(permit, request)
         except CallError as error:
             outcome = error
         finally:
-            self._traffic.in_flight -= 1
+            self._traffic.flying[request.block] -= 1
             self._pool.leave(permit, request, outcome)
             self._traffic.note(outcome)
             ended(outcome)

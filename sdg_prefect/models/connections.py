@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+
+from sdg_prefect.frozen import digest
 
 if TYPE_CHECKING:
     import ssl
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 _IDLE = 4.0
 """Seconds that an unused connection is kept: less than the 5 s after which uvicorn and Node close theirs, so that hardly any call
 is sent into a connection that the server is closing."""
+_SHORTEST_SECRET = 8
+"""A shorter value of a query is taken for a word."""
 _THIS_MACHINE = ("localhost", "127.", "[::1]")
 
 
@@ -29,6 +34,29 @@ def without_user(url: str) -> str:
     scheme, slashes, rest = url.rpartition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def shown_url(url: str) -> str:
+    """Return an address as people may see it: without a user's name and password, and without the query, where keys stand too."""
+    return without_user(url).partition("#")[0].partition("?")[0]
+
+
+def named_url(url: str) -> str:
+    """Return a name for what is at an address: as people may see it, and another one for another query."""
+    query = urlsplit(url).query
+    return f"{shown_url(url)}#{digest(query)[:8]}" if query else shown_url(url)
+
+
+def secrets_within(url: str) -> list[str]:
+    """Return what stands in an address and no message should repeat, both as it is written and as it is meant."""
+    parts = urlsplit(url)
+    asked = [value for _, value in parse_qsl(parts.query) if len(value) >= _SHORTEST_SECRET]
+    whole = [parts.query] if asked else []
+    found = [*whole, *asked, *([parts.password] if parts.password else [])]
+    user = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    # As the header has it that carries both.
+    sent = [b64encode(user.encode()).decode()] if parts.password else []
+    return [*found, *(unquote(one) for one in found), *sent]
 
 
 def key_header(base: str, key: str | None) -> dict[str, str]:

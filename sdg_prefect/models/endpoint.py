@@ -10,7 +10,8 @@ from pydantic_core import PydanticCustomError
 
 from sdg_prefect.errors import FlowError, Problem, did_you_mean
 from sdg_prefect.frozen import Frozen, canonical
-from sdg_prefect.models.connections import without_user
+from sdg_prefect.models.connections import secrets_within, shown_url
+from sdg_prefect.models.headers import secrets_of
 from sdg_prefect.models.json_schema import SchemaWay, with_schema
 from sdg_prefect.models.keys import key_named
 from sdg_prefect.models.providers import calls_for_litellm
@@ -148,8 +149,8 @@ class Endpoint(Address):
 
     @property
     def shown_address(self) -> str:
-        """The address as people may see it: without a user's name and password."""
-        return without_user(self.api_base) if self.api_base else "provider's own address"
+        """The address as people may see it; see ``shown_url``."""
+        return shown_url(self.api_base) if self.api_base else "provider's own address"
 
     def everywhere(self, change: Callable[[Address], Mapping[str, object]]) -> Endpoint:
         """Return a copy with fields changed for itself and for each of its endpoints.
@@ -207,6 +208,12 @@ class Endpoint(Address):
         else:
             return None
         return key_named(variable) or None
+
+    def secrets(self) -> list[str]:
+        """Read what no message may repeat: the key, and what stands in the address and, by its variable, in headers."""
+        key, headers = self.key(), [self.params.get(name) for name in ("extra_headers", "headers")]
+        found = [*([key] if key else []), *(secrets_within(self.api_base) if self.api_base else [])]
+        return [*found, *(secret for one in headers for secret in secrets_of(one))]
 
 
 _SERVICES = frozenset({"agent", "mcp"})

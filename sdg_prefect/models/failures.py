@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -158,8 +159,10 @@ def _seconds_until(date: str) -> float:
     return (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
 
 
-def readable(message: str, key: str | None) -> str:
-    """Return what an endpoint said so that it can be kept and shown: without the key, bounded, no halves of characters."""
-    said = message.replace(key, "[key]") if key else message
+def readable(message: str, secrets: Iterable[str]) -> str:
+    """Return what an endpoint said so that it can be kept and shown: without secrets, bounded, no halves of characters."""
+    said = message
+    for secret in secrets:
+        said = said.replace(secret, "[key]")
     said = said.encode("utf-8", "replace").decode().strip()
     return said if len(said) <= _LONGEST_MESSAGE else f"{said[:_LONGEST_MESSAGE]} …"

@@ -118,6 +118,11 @@ class Gateway:
         return self._traffic.in_flight
 
     @property
+    def flying(self) -> Mapping[str, int]:
+        """Those calls by block."""
+        return self._traffic.flying
+
+    @property
     def calls_at_once(self) -> int:
         """Calls that may be open at most, at all addresses together."""
         return sum(self._most(account) for account in {place.account for place in self._called})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.models.connections import open_session, proxy_options
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 class JSONServer:
     """Calls a server over connections of its own. Lives on the event loop of its first call."""
 
-    def __init__(self, timeout: float, headers: Mapping[str, str], key: str | None = None) -> None:
+    def __init__(self, timeout: float, headers: Mapping[str, str], secrets: Sequence[str] = ()) -> None:
         """Prepare.
 
         Args:
             timeout: Seconds until a call is given up.
             headers: Sent with each call.
-            key: A secret among them, which no message repeats.
+            secrets: What stands in them or in the address, and no message repeats.
         """
         self._timeout = timeout
         self._headers = dict(headers)
-        self._key = key
+        self._secrets = secrets
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, url: str, body: Mapping[str, Any]) -> Any:
@@ -44,13 +44,13 @@ class JSONServer:
                 if response.status >= 300:
                     text = await response.text(errors="replace")
                     waits = seconds_to_wait(response.headers.get("Retry-After"))
-                    said = readable(text, self._key) or f"HTTP {response.status}"
+                    said = readable(text, self._secrets) or f"HTTP {response.status}"
                     raise CallError(judge(response.status, text), said, waits)
                 return await response.json(content_type=None)
         except TimeoutError as error:
             raise CallError(judge(408, ""), f"no reply within {self._timeout:g} s") from error
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
-            message = readable(f"connection error: {error}", self._key)
+            message = readable(f"connection error: {error}", self._secrets)
             raise CallError(judge(None, message), message) from error
         except ValueError as error:
             raise CallError(BROKEN_REPLY, f"the reply is not JSON: {error}") from error

@@ -15,6 +15,7 @@ from sdg_prefect.models.allowances import Allowances, read_allowances
 from sdg_prefect.models.completion import Choice, Completion, Request, Route
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import BROKEN_REPLY, CallError, judge, readable, seconds_to_wait, status_of
+from sdg_prefect.models.headers import filled
 from sdg_prefect.models.openai_replies import error_within
 from sdg_prefect.models.pricing import price_of
 from sdg_prefect.models.prompt_cache import mark_of
@@ -82,8 +83,10 @@ class LitellmClient:
         params = self._endpoint.all_params(request.params)
         if self._mark is not None:
             request, params = self._mark.put(request, params)
+        headers = params.get("extra_headers")
         options: dict[str, Any] = {
             **params,
+            **({"extra_headers": filled(headers)} if headers else {}),
             "timeout": self._endpoint.timeout,
             "num_retries": 0,
             "max_retries": 0,
@@ -111,7 +114,7 @@ class LitellmClient:
 
     def _read(self, response: Any, route: Route, seconds: float) -> Completion:
         if (found := getattr(response, "error", None)) and (said := error_within({"error": found})) is not None:
-            raise CallError(judge(said.status, f"{said.message} {said.code}"), readable(said.message, self._endpoint.key()))
+            raise CallError(judge(said.status, f"{said.message} {said.code}"), readable(said.message, self._endpoint.secrets()))
         choices = self._vectors(response) if route == "embeddings" else tuple(map(_choice, response.choices or ()))
         if not choices:
             raise CallError(BROKEN_REPLY, "the reply is not a completion: it has no choices")
@@ -147,7 +150,7 @@ class LitellmClient:
             verdict, message = BROKEN_REPLY, f"the reply is not a completion: {reason}"
         headers = _headers(error)
         rest = seconds_to_wait(headers.get("retry-after"))
-        return CallError(verdict, readable(message, self._endpoint.key()), rest, read_allowances(headers))
+        return CallError(verdict, readable(message, self._endpoint.secrets()), rest, read_allowances(headers))
 
     async def close(self) -> None:
         """Give back the connections that litellm keeps for this process."""

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.models.allowances import Allowances, read_allowances
 from sdg_prefect.models.completion import Completion, Request, Route
-from sdg_prefect.models.connections import address, key_header, open_session, proxy_options
+from sdg_prefect.models.connections import address, key_header, open_session, proxy_options, shown_url
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import BROKEN_REPLY, CallError, judge, readable, seconds_to_wait
+from sdg_prefect.models.headers import filled
 from sdg_prefect.models.openai_replies import (
     NoCompletion,
     Said,
@@ -55,16 +56,16 @@ class OpenAIClient:
             "embeddings": address(base, "embeddings"),
         }
         self._proxy = proxy_options(base)
-        self._key = endpoint.key()
+        self._secrets = endpoint.secrets()
         self._price = price_of(endpoint)
         self._mark = mark_of(endpoint)
-        self._headers = {"Content-Type": "application/json", **key_header(base, self._key)}
+        self._headers = {"Content-Type": "application/json", **key_header(base, endpoint.key())}
         self._session: aiohttp.ClientSession | None = None
 
     async def complete(self, request: Request) -> Completion:
         """Make one attempt; see ``Client``."""
         started = time.perf_counter()
-        headers = self._params(request).get("extra_headers") or {}
+        headers = filled(self._params(request).get("extra_headers") or {})
         with self._translating():
             async with self._reply("POST", self._addresses[request.route], self._body(request), headers) as response:
                 reply = read_json(await read_whole(response))
@@ -142,18 +143,19 @@ class OpenAIClient:
     async def _refused(self, response: aiohttp.ClientResponse) -> CallError:
         said = read_error(response.status, await _read(response, _LONGEST_ERROR))
         if response.status < 400:
-            said = Said(response.status, f"the endpoint sends calls on to {response.headers.get('Location') or 'nowhere'}")
+            onward = shown_url(response.headers.get("Location", ""))
+            said = Said(response.status, f"the endpoint sends calls on to {onward or 'nowhere'}")
         return self._failed(said, response.headers)
 
     def _failed(self, said: Said, headers: Mapping[str, str] = MappingProxyType({})) -> CallError:
         verdict = judge(said.status, f"{said.message} {said.code}")
         rest = seconds_to_wait(headers.get("Retry-After"))
-        return CallError(verdict, readable(said.message, self._key), rest, read_allowances(headers))
+        return CallError(verdict, readable(said.message, self._secrets), rest, read_allowances(headers))
 
     def _translated(self, error: Exception) -> CallError:
         import aiohttp
 
-        message = readable(str(getattr(error, "message", "") or error), self._key)
+        message = readable(str(getattr(error, "message", "") or error), self._secrets)
         if isinstance(error, TimeoutError):
             return CallError(judge(408, ""), f"no reply within {self._endpoint.timeout:g} s")
         if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | OSError):

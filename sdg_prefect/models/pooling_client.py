@@ -19,8 +19,7 @@ class PoolingClient:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._address = endpoint.api_base or ""
-        key = endpoint.key()
-        self._server = JSONServer(endpoint.timeout, key_header(self._address, key), key)
+        self._server = JSONServer(endpoint.timeout, key_header(self._address, endpoint.key()), endpoint.secrets())
 
     async def complete(self, request: Request) -> Completion:
         """Make one attempt; the completion's text is a JSON list of numbers. See ``Client``."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sdg_prefect.errors import EndpointError
 from sdg_prefect.models.client import Client
-from sdg_prefect.models.connections import address, key_header, open_session, proxy_options
+from sdg_prefect.models.connections import address, key_header, open_session, proxy_options, shown_url
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.keys import key_named, shown_place
 
@@ -51,6 +51,7 @@ async def check_endpoint(endpoint: Endpoint) -> None:
 async def _ask_for_models(endpoint: Endpoint, base: str) -> None:
     import aiohttp
 
+    shown = shown_url(base)
     headers = {} if endpoint.is_service else key_header(base, endpoint.key())
     for attempt in range(1, _ATTEMPTS + 1):
         try:
@@ -62,17 +63,17 @@ async def _ask_for_models(endpoint: Endpoint, base: str) -> None:
                 status = reply.status
             break
         except ValueError:
-            raise EndpointError(f"endpoint {base!r} is not an address.", "It looks like http://localhost:8000/v1.") from None
+            raise EndpointError(f"endpoint {shown!r} is not an address.", "It looks like http://localhost:8000/v1.") from None
         except aiohttp.ClientConnectorCertificateError as error:
             raise EndpointError(
-                f"endpoint {base} has a certificate that is not trusted ({error.certificate_error}).",
+                f"endpoint {shown} has a certificate that is not trusted ({error.certificate_error}).",
                 "The variable SSL_CERT_FILE can name a file with the certificates to trust.",
             ) from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             if attempt == _ATTEMPTS:
                 reason = getattr(error, "strerror", None) or type(error).__name__
                 raise EndpointError(
-                    f"endpoint {base} does not answer ({reason}).",
+                    f"endpoint {shown} does not answer ({reason}).",
                     "Check the address and that the server is up; the same command goes on from here.",
                 ) from None
             await asyncio.sleep(_PAUSE * attempt)
@@ -80,4 +81,4 @@ async def _ask_for_models(endpoint: Endpoint, base: str) -> None:
             return  # somebody is there, who has no list of models to give
     if status in (401, 403) and not endpoint.is_service:  # what it wants to see there, only its own protocol says
         where = endpoint.api_key_env or "OPENAI_API_KEY"
-        raise EndpointError(f"endpoint {base} refuses the key (HTTP {status}).", f"Check the key in {shown_place(where)}.")
+        raise EndpointError(f"endpoint {shown} refuses the key (HTTP {status}).", f"Check the key in {shown_place(where)}.")

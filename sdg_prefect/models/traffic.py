@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -33,10 +34,16 @@ class Traffic:
         self._idle: set[asyncio.Task[Any]] = set()
         """Requests that are not at the endpoint: waiting for the limiter, the endpoint, a batch, or their next attempt."""
         self.is_stopped = False
-        self.in_flight = 0
+        self.flying: Counter[str] = Counter()
+        """Calls that were sent and have not ended, by block."""
         self.valve = Valve()
         """Shut while nothing is to be sent for now."""
         batches.heed(lambda: bool(self.in_flight), self._afford_some)
+
+    @property
+    def in_flight(self) -> int:
+        """All calls that were sent and have not ended."""
+        return self.flying.total()
 
     def stop(self) -> None:
         """Let nothing more be sent, and end all waits."""

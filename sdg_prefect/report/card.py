@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sdg_prefect.report.charts import compact
 from sdg_prefect.report.described import steps_of
+from sdg_prefect.report.inert import in_markdown, plain
 from sdg_prefect.report.mermaid import mermaid
 from sdg_prefect.report.wording import share, words
 
@@ -95,7 +96,7 @@ def _head(fields: CardFields, splits: Sequence[WrittenSplit], profile: Mapping[s
     rows = profile["rows"]
     size = next((name for most, name in _SIZES if rows < most), _LARGEST)
     data = DatasetCardData(
-        pretty_name=fields.title,
+        pretty_name=plain(fields.title),
         license=fields.license or None,
         language=list(fields.languages) or None,
         tags=["synthetic", "sdg_prefect", *fields.tags],
@@ -110,16 +111,11 @@ def _head(fields: CardFields, splits: Sequence[WrittenSplit], profile: Mapping[s
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    # Markdown, in which nothing that a model wrote stands.
+    # Markdown, into which everything is put as a cell.
     loader = PackageLoader("sdg_prefect.report", "templates")
     made = Environment(loader=loader, autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)  # noqa: S701
-    made.filters |= {"share": share, "words": words, "compact": compact, "cell": _cell, "inline": _inline}
+    made.filters |= {"share": share, "words": words, "compact": compact, "cell": in_markdown, "inline": _inline}
     return made
-
-
-def _cell(value: Any) -> str:
-    """Write a value as a cell of a table."""
-    return " ".join(str(value).replace("|", "\\|").replace("<", "&lt;").split())
 
 
 def _inline(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sdg_prefect.counts import Counts
@@ -21,6 +21,12 @@ class BlockProgress(Passage):
     tokens: int = 0
     counts: Counts = field(default_factory=Counts)
     """Of the shards that it is done with."""
+    started: float | None = None
+    """Seconds of the run after which it took up its first shard; None before."""
+    flying: int = 0
+    """Calls that were sent and have not ended."""
+    expected: float = 0.0
+    """Rows that it will get in all, as far as can be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +52,15 @@ class Standing:
         return sum(block.tokens for block in self.blocks)
 
     @property
+    def flying(self) -> int:
+        """Calls in flight."""
+        return sum(block.flying for block in self.blocks)
+
+    @property
     def share(self) -> float:
         """How much of the run is done, from 0 to 1: rows that blocks are done with, of those that they will get."""
-        expected, done, in_all = float(self.rows), 0.0, 0.0
-        for block in self.blocks:
-            done += block.rows_in
-            in_all += max(expected, block.rows_in)
-            rest = max(0.0, expected - block.rows_in)
-            expected = block.rows_out + (rest * block.rows_out / block.rows_in if block.rows_in else rest)
-        return min(1.0, done / in_all) if in_all else 0.0
+        in_all = sum(block.expected for block in self.blocks)
+        return min(1.0, sum(block.rows_in for block in self.blocks) / in_all) if in_all else 0.0
 
     @property
     def seconds_left(self) -> float | None:
@@ -72,6 +78,11 @@ class Counting:
         self._guard = threading.Lock()
         self._started = time.monotonic()
         self._rows = 0
+        self._flying: Callable[[], Mapping[str, int]] = dict
+
+    def watch_calls(self, flying: Callable[[], Mapping[str, int]]) -> None:
+        """Ask so for the calls in flight."""
+        self._flying = flying
 
     def begin(self, flow: str, blocks: Sequence[str], rows: int) -> None:
         """Begin to count."""
@@ -87,7 +98,10 @@ class Counting:
     def shard_started(self, block: str, rows: int) -> None:
         """Count a shard that a block takes up."""
         with self._guard:
-            self._blocks[block].rows += rows
+            known = self._blocks[block]
+            known.rows += rows
+            if known.started is None:
+                known.started = time.monotonic() - self._started
 
     def call_done(self, block: str, counts: Counts) -> None:
         """Count a call."""
@@ -104,6 +118,9 @@ class Counting:
             known.add(counts, replayed=replayed)
             known.counts += counts
 
+    def problem(self, block: str, kind: str, what: str = "", rows: int = 0) -> None:
+        """Nothing to count."""
+
     def say(self, message: str) -> None:
         """Nothing to count."""
 
@@ -111,6 +128,11 @@ class Counting:
         """Return how far the run is now."""
         with self._guard:
             blocks = [replace(block) for block in self._blocks.values()]
+        flying, comes = self._flying(), float(self._rows)
+        for block in blocks:
+            block.flying, block.expected = flying.get(block.name, 0), max(comes, block.rows_in)
+            rest = block.expected - block.rows_in
+            comes = block.rows_out + (rest * block.rows_out / block.rows_in if block.rows_in else rest)
         expected = forecast(self._rows, blocks)
         return Standing(
             flow=self._flow,

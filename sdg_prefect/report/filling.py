@@ -5,20 +5,18 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from sdg_prefect.report.inert import in_page
 from sdg_prefect.report.wording import as_text, brief, change, number, share, shown, words
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 COMMAND = "python -m sdg_prefect"
-_CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127), "�")
-"""Control characters that no page may have."""
 
 
 def render(template: str, **values: Any) -> str:
     """Fill a template of this package. What is put in is escaped, unless it is markup of our own."""
-    page = _environment().get_template(template).render(**values)
-    return page.translate(_CONTROLS).encode("utf-8", "replace").decode()
+    return in_page(_environment().get_template(template).render(**values))
 
 
 @cache

@@ -7,16 +7,17 @@ from collections.abc import Iterable, Mapping
 
 from sdg_prefect.counts import Counts
 from sdg_prefect.report.counting import Standing
+from sdg_prefect.report.inert import in_markdown
 
 _WIDTH = 20
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _GONE = {"filtered": "filtered", "deduplicated": "duplicates", "rejected": "rejected"}
 
 
-def bar(share: float) -> str:
-    """Draw a part of a whole, from 0 to 1."""
-    full, rest = divmod(round(min(1.0, max(0.0, share)) * _WIDTH * 8), 8)
-    return ("█" * full + (_EIGHTHS[rest] if rest else "")).ljust(_WIDTH, "░")
+def bar(share: float, width: int = _WIDTH, rest: str = "░") -> str:
+    """Draw a part of a whole, from 0 to 1, on so many columns."""
+    full, part = divmod(round(min(1.0, max(0.0, share)) * width * 8), 8)
+    return ("█" * full + (_EIGHTHS[part] if part else "")).ljust(width, rest)
 
 
 def funnel(rows: int, blocks: Mapping[str, Counts]) -> list[str]:
@@ -32,7 +33,7 @@ def funnel(rows: int, blocks: Mapping[str, Counts]) -> list[str]:
     for name, counts in blocks.items():
         drawn = f"`{bar(counts.rows_out / widest)}`"
         numbers = (_number(getattr(counts, kind)) for kind in gone)
-        lines.append(_line((name, _number(counts.rows_in), _number(counts.rows_out), drawn, *numbers)))
+        lines.append(_line((in_markdown(name), _number(counts.rows_in), _number(counts.rows_out), drawn, *numbers)))
     return lines
 
 
@@ -44,7 +45,7 @@ def bars(rows: int, blocks: Mapping[str, int]) -> list[str]:
         blocks: The rows that came out of each block, by its name.
     """
     widest = max(1, rows, *blocks.values())
-    lines = [_line((name, _number(count), f"`{bar(count / widest)}`")) for name, count in blocks.items()]
+    lines = [_line((in_markdown(name), _number(count), f"`{bar(count / widest)}`")) for name, count in blocks.items()]
     return [_line(("block", "rows out", "")), "|---|--:|:--|", *lines]
 
 
@@ -59,7 +60,7 @@ def reasons(rejected: Mapping[tuple[str, str], int], most: int) -> list[str]:
         return []
     ordered = sorted(rejected.items(), key=lambda one: (-one[1], one[0]))
     lines = [_line(("block", "why rejected", "rows")), "|---|---|--:|"]
-    lines += [_line((block, error, _number(count))) for (block, error), count in ordered[:most]]
+    lines += [_line((in_markdown(block), in_markdown(error), _number(count))) for (block, error), count in ordered[:most]]
     if rest := sum(count for _, count in ordered[most:]):
         lines.append(_line(("others", "", _number(rest))))
     return lines
@@ -76,16 +77,29 @@ def live_markdown(standing: Standing, rate: float, notice: str = "") -> str:
     left = standing.seconds_left
     facts = [f"{standing.share:.0%} done", f"{span(standing.seconds)} so far"]
     facts += [f"about {span(left)} left"] if left is not None and not notice else []
-    lines = [f"## {' · '.join(facts)}", "", *([f"**{notice}**", ""] if notice else []), f"`{bar(standing.share)}`", ""]
+    lines = [
+        f"## {' · '.join(facts)}",
+        "",
+        *([f"**{in_markdown(notice)}**", ""] if notice else []),
+        f"`{bar(standing.share)}`",
+        "",
+    ]
     lines += [f"{standing.rows:,} seeds.", "", *funnel(standing.rows, {one.name: one.counts for one in standing.blocks}), ""]
     if standing.calls:
         calls = _of(f"{standing.calls:,}", standing.calls, standing.calls_in_all, ",")
-        lines += [f"{calls} calls, {rate:.1f} a second, {standing.tokens:,} tokens{_money(standing)}.", ""]
+        lines += [
+            f"{calls} calls, {rate:.1f} a second, {standing.tokens:,} tokens{f', {cost_of(standing)}' if standing.usd else ''}.",
+            "",
+        ]
     return "\n".join([*lines, f"As of {time.strftime('%H:%M:%S', time.gmtime())} UTC."])
 
 
-def _money(standing: Standing) -> str:
-    return f", {_of(f'${standing.usd:,.4f}', standing.usd, standing.usd_in_all, ',.4f', '$')}" if standing.usd else ""
+def cost_of(standing: Standing) -> str:
+    """Say what all calls have cost, and will have at the end; nothing where they cost nothing."""
+    text = f"${standing.usd:,.4f}" if standing.usd else ""
+    if text and standing.usd_in_all is not None and standing.usd_in_all > standing.usd:
+        text += f" of about ${standing.usd_in_all:,.4f}"
+    return text
 
 
 def _of(text: str, now: float, in_all: float | None, form: str, sign: str = "") -> str:
@@ -101,7 +115,7 @@ def span(seconds: float) -> str:
 
 
 def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+    return "| " + " | ".join(cells) + " |"
 
 
 def _number(number: int) -> str:

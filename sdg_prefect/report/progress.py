@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from sdg_prefect.counts import Counts
@@ -19,6 +19,10 @@ class Observer(Protocol):
         """More seeds are taken, so many in all."""
         ...
 
+    def watch_calls(self, flying: Callable[[], Mapping[str, int]]) -> None:
+        """Whoever wants to know how many calls of each block are in flight may ask so, from now on."""
+        ...
+
     def shard_started(self, block: str, rows: int) -> None:
         """A block takes up a shard."""
         ...
@@ -29,6 +33,10 @@ class Observer(Protocol):
 
     def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
         """A block is done with a shard."""
+        ...
+
+    def problem(self, block: str, kind: str, what: str = "", rows: int = 0) -> None:
+        """A call came to nothing, and what was said of it, or so many rows were rejected; ``kind`` is the class of error."""
         ...
 
     def say(self, message: str) -> None:
@@ -45,6 +53,9 @@ class Silent:
     def grow(self, rows: int) -> None:
         """Ignore."""
 
+    def watch_calls(self, flying: Callable[[], Mapping[str, int]]) -> None:
+        """Ignore."""
+
     def shard_started(self, block: str, rows: int) -> None:
         """Ignore."""
 
@@ -52,6 +63,9 @@ class Silent:
         """Ignore."""
 
     def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
+        """Ignore."""
+
+    def problem(self, block: str, kind: str, what: str = "", rows: int = 0) -> None:
         """Ignore."""
 
     def say(self, message: str) -> None:
@@ -74,6 +88,11 @@ class Everyone:
         for one in self._observers:
             one.grow(rows)
 
+    def watch_calls(self, flying: Callable[[], Mapping[str, int]]) -> None:
+        """Pass it on."""
+        for one in self._observers:
+            one.watch_calls(flying)
+
     def shard_started(self, block: str, rows: int) -> None:
         """Pass it on."""
         for one in self._observers:
@@ -88,6 +107,11 @@ class Everyone:
         """Pass it on."""
         for one in self._observers:
             one.shard_done(block, counts, replayed=replayed)
+
+    def problem(self, block: str, kind: str, what: str = "", rows: int = 0) -> None:
+        """Pass it on."""
+        for one in self._observers:
+            one.problem(block, kind, what, rows)
 
     def say(self, message: str) -> None:
         """Pass it on."""

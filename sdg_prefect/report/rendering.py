@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sdg_prefect.counts import Counts
+from sdg_prefect.report.inert import in_markdown
 from sdg_prefect.report.run_report import RunReport
 
 _HEAD = (
@@ -75,15 +76,16 @@ def report_markdown(report: RunReport) -> str:
     """Write a report as Markdown, for an artifact."""
     table = block_table(report)
     lines = [f"## {headline(report)}", "", "| " + " | ".join(table[0]) + " |", "|" + "---|" * len(table[0])]
-    lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in table[1:]]
+    lines += ["| " + " | ".join(in_markdown(cell) for cell in row) + " |" for row in table[1:]]
     lines += ["", f"Run `{report.run_id}` in store `{report.storage}`."]
     lines += [f"Output: `{report.output}`"] if report.output else []
-    lines += [f"Error: {report.error}"] if report.error else []
-    lines += [f"- {warning}" for warning in report.warnings]
+    lines += [f"Error: {in_markdown(report.error)}"] if report.error else []
+    lines += [f"- {in_markdown(warning)}" for warning in report.warnings]
     if report.gates:
         lines += ["", "| expected | holds | found |", "|---|---|---|"]
         lines += [
-            f"| {_gate_name(gate)} | {'yes' if gate['holds'] else '**no**'} | {_cell(gate['says'])} |" for gate in report.gates
+            f"| {in_markdown(_gate_name(gate))} | {'yes' if gate['holds'] else '**no**'} | {in_markdown(gate['says'])} |"
+            for gate in report.gates
         ]
     return "\n".join(lines)
 
@@ -94,10 +96,6 @@ def _version(version: Mapping[str, Any] | None) -> str:
         return "there are no seeds yet"
     added = f", {version['rows_added']:,} rows of them new" if version["rows_added"] else ""
     return f"version {version['number']} has {version['rows']:,} rows of {version['seeds']:,} seeds{added}"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def stored_report_text(report: Mapping[str, Any]) -> str:
@@ -120,7 +118,7 @@ def stored_report_text(report: Mapping[str, Any]) -> str:
 
 
 def _gate_name(gate: Mapping[str, Any]) -> str:
-    return str(gate["kind"]).replace("_", " ") + (f" at {_cell(gate['block'])}" if gate["block"] else "")
+    return str(gate["kind"]).replace("_", " ") + (f" at {gate['block']}" if gate["block"] else "")
 
 
 def _gate_lines(gates: Sequence[Mapping[str, Any]]) -> list[str]:

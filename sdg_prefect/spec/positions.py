@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from sdg_prefect.blocks.files import shown_path
+from sdg_prefect.blocks.yaml_text import Loader
 from sdg_prefect.errors import FlowError, Problem
 from sdg_prefect.spec.elsewhere import is_elsewhere, look_up
 from sdg_prefect.spec.syntax import syntax_problem
@@ -24,7 +25,8 @@ _MAX_NODES = 200_000
 _MAX_DEPTH = 100
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _ANY_BRACES = re.compile(r"\$\{[^}]*\}")
-_SECRETS = frozenset({"api_key", "agent_api_key", "mcp_headers"})
+_HEADERS = "extra_headers"
+_SECRETS = frozenset({"api_key", "agent_api_key", "mcp_headers", _HEADERS})
 """Keys under which a variable stands for a secret: its name stays, and is filled in when it is needed."""
 _TEXT, _LIST, _MAPPING = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
 
@@ -107,7 +109,7 @@ def read_document(text: str, file: str) -> Document:
     """
     document = Document(None, file)
     try:
-        loader = yaml.SafeLoader(text)
+        loader = Loader(text)
         try:
             node = loader.get_single_node()
             if node is not None:
@@ -177,6 +179,8 @@ class _Builder:
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
         if is_elsewhere(node.value):
             return self._looked_up(node.value, path)
+        if _HEADERS in path:
+            _VARIABLE.sub(self._variable(path), node.value)
         if "${" not in node.value or not _SECRETS.isdisjoint(path):
             return self._value(node)
         for written in _ANY_BRACES.findall(node.value):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -67,6 +68,8 @@ class Checkpoint(Frozen):
     beside: tuple[FileMark, ...] = ()
     """The other files of the folder in which the shards are, the rejects among them."""
     counts: Counts = Field(default_factory=Counts)
+    why: Mapping[str, int] = Field(default_factory=dict)
+    """How many rows were rejected, by class of error."""
     transient_rejects: int = 0
     """Rejected rows that may succeed later; a new run makes such a checkpoint again."""
     run_id: str = ""
@@ -116,6 +119,7 @@ def write_checkpoint(
         lanes=tuple(lanes),
         beside=written.beside,
         counts=counts,
+        why=dict(Counter(reject.error for reject in rejects)),
         transient_rejects=sum(reject.transient for reject in rejects),
         run_id=run_id,
         seconds=seconds,

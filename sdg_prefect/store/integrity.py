@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import xxhash
+from pydantic import AfterValidator
 
 from sdg_prefect.errors import StoreError
 from sdg_prefect.frozen import Frozen
@@ -31,10 +32,17 @@ GONE = "is gone"
 _CHUNK = 1 << 22
 
 
+def _plain(name: str) -> str:
+    """Refuse a name that leads out of its folder: records may come from a store that somebody else has written."""
+    if "/" in name or name in ("", ".", ".."):
+        raise ValueError(f"'{name}' is no name of a file")
+    return name
+
+
 class FileMark(Frozen):
     """What a file was when it was written."""
 
-    name: str
+    name: Annotated[str, AfterValidator(_plain)]
     """Its name in its folder."""
     size: int
     """Its bytes."""

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol, cast
+from typing import IO, TYPE_CHECKING, Protocol
 
 from sdg_prefect.errors import InputError, NoSeeds, Problem, did_you_mean
 from sdg_prefect.store.formats import READABLE, Format, extension, format_of, is_compressed
 from sdg_prefect.store.root import is_remote, open_filesystem
+from sdg_prefect.store.unpacking import unpacked
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -114,11 +115,7 @@ class Found:
     def open(self) -> Iterator[IO[bytes]]:
         """Open the file for reading, unpacked if it is a gzip file."""
         with closing(self.disk.open(self.path)) as stream:
-            if is_compressed(self.path):
-                with gzip.open(stream) as unpacked:
-                    yield cast("IO[bytes]", unpacked)
-            else:
-                yield stream
+            yield unpacked(stream) if is_compressed(self.path) else stream
 
     def problem(self, message: str, hint: str = "", line: int = 0) -> InputError:
         """Return the error of one problem in this file."""

@@ -146,11 +146,18 @@ def arrow_files(found: Found) -> list[str]:
         if not split:
             hint = f"Name one of them: {', '.join(f'{found.path}/{name}' for name in splits)}."
             raise found.problem("has several splits and none called 'train'.", hint)
-        return arrow_files(Found(f"{found.path}/{split}", found.format, found.disk))
+        return arrow_files(Found(f"{found.path}/{_inside(found, split)}", found.format, found.disk))
     state = _read_settings(found, "state.json")
     if state.get("_indices_data_files"):
         raise found.problem("was saved by an old release of datasets.", "Load it and save it again with save_to_disk.")
-    return [f"{found.path}/{entry['filename']}" for entry in state.get("_data_files", [])]
+    return [f"{found.path}/{_inside(found, entry['filename'])}" for entry in state.get("_data_files", [])]
+
+
+def _inside(found: Found, name: str) -> str:
+    """Return a name in a folder, unless it leads out of it."""
+    if name.startswith("/") or ".." in name.split("/"):
+        raise found.problem(f"names '{name}', which is not in the folder.")
+    return name
 
 
 def _read_settings(found: Found, name: str) -> dict[str, Any]:

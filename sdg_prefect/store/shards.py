@@ -7,7 +7,9 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator
 
 from sdg_prefect.errors import StoreError
 from sdg_prefect.fingerprints import fingerprint
@@ -25,10 +27,17 @@ _TRIES = 20
 """How often data is put in its place while other processes put the same there and it is found damaged."""
 
 
+def _inside(uri: str) -> str:
+    """Refuse a folder that is not below the root; see ``FileMark.name``."""
+    if uri and not {"", ".", ".."}.isdisjoint(uri.split("/")):
+        raise ValueError(f"'{uri}' is no folder of a store")
+    return uri
+
+
 class DatasetRef(Frozen):
     """Where a shard is: an Arrow file of a dataset of the store."""
 
-    uri: str
+    uri: Annotated[str, AfterValidator(_inside)]
     """Folder of the dataset, below the store's root."""
     rows: int
     """Number of rows."""

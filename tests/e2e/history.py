@@ -23,6 +23,12 @@ class History:
             if len(page) < 200:
                 return found
 
+    def events(self, flow_run_ids: list[str]) -> list[dict[str, Any]]:
+        """Return what happened in some flow runs."""
+        asked = {"filter": {"any_resource": {"id": [f"prefect.flow-run.{one}" for one in flow_run_ids]}}, "limit": 50}
+        found: list[dict[str, Any]] = ask("POST", f"{self.api_url}/events/filter", json=asked).json()["events"]
+        return found
+
     def run(self, report: dict[str, Any]) -> dict[str, Any]:
         """Return the flow run of a report."""
         (found,) = self.find("flow_runs", flow_runs={"name": {"any_": [f"{report['flow']} {report['run_id']}"]}})

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -165,55 +163,6 @@ def test_a_run_that_finds_everything_has_nothing_to_do(project: Project, model: 
     for expected in ("Completed", "Nothing to do"):
         project.generate(project.documents(2), model.url)
         assert states([history.run(project.report())]) == {("COMPLETED", expected)}
-
-
-class Talkative(BaseHTTPRequestHandler):
-    """An endpoint that says in its failures which key it got."""
-
-    def do_GET(self) -> None:
-        self._say(200, {"object": "list", "data": [{"id": "teacher", "object": "model"}]})
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self._say(400, {"error": {"message": f"I do not like {self.headers['Authorization']} at all", "code": 400}})
-
-    def _say(self, status: int, content: dict[str, Any]) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
-
-def test_a_key_that_an_endpoint_repeats_is_nowhere_on_the_server(project: Project, history: History) -> None:
-    project.seeds(2)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Talkative) as endpoint:
-        serving = threading.Thread(target=endpoint.serve_forever)
-        serving.start()
-        try:
-            ran = project.run(f"http://127.0.0.1:{endpoint.server_port}/v1", OPENAI_API_KEY="sk-planted-secret")
-        finally:
-            endpoint.shutdown()
-            serving.join()
-    assert (ran.code, ran.report["rows_rejected"]) == (1, 2), ran.stderr
-    whole = history.run(ran.report)
-    family = history.family(whole)
-    ids = [one["id"] for one in family]
-    shown = {
-        "flow runs": family,
-        "task runs": history.all_tasks(ran.report),
-        "artifacts": history.find("artifacts", artifacts={"flow_run_id": {"any_": ids}}),
-        "logs": history.find("logs", logs={"flow_run_id": {"any_": ids}}),
-    }
-    assert "I do not like" in json.dumps(shown["artifacts"])
-    for kind, content in shown.items():
-        assert "sk-planted-secret" not in json.dumps(content), kind
-    for path in project.store.rglob("*"):
-        assert not path.is_file() or b"sk-planted-secret" not in path.read_bytes(), path
 
 
 def test_logs_tell_of_transitions_and_neither_of_rows_nor_of_the_key(

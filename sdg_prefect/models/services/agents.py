@@ -143,7 +143,9 @@ class AgentClient:
         self._agent = kind.model_validate(dict(endpoint.params))
         key = endpoint.key() if endpoint.api_key_env else None
         carried = f"Bearer {key}" if self._agent.key_header == "Authorization" else key
-        self._server = JSONServer(endpoint.timeout, {self._agent.key_header: carried} if carried and key else {}, key)
+        self._server = JSONServer(
+            endpoint.timeout, {self._agent.key_header: carried} if carried and key else {}, endpoint.secrets()
+        )
 
     async def complete(self, request: Request) -> Completion:
         """Make one attempt; the completion's text is what the agent said, as JSON. See ``Client`` and ``Said``."""

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sdg_prefect.errors import EndpointError
 from sdg_prefect.models.completion import Choice, Completion, Request
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import CallError, judge
+from sdg_prefect.models.headers import filled
 from sdg_prefect.models.services.sessions import Sessions
 
 if TYPE_CHECKING:
     from mcp import Client
-
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class ToolClient:
@@ -57,22 +53,6 @@ class ToolClient:
     async def close(self) -> None:
         """End all sessions."""
         await self._sessions.close()
-
-
-def filled(headers: Mapping[str, Any]) -> dict[str, str]:
-    """Return headers with environment variables filled in.
-
-    Raises:
-        EndpointError: A variable is not set.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1], "").strip()
-        if not found:
-            raise EndpointError(f"the environment variable {match[1]} is not set.", "A header for the server of tools needs it.")
-        return found
-
-    return {str(name): _VARIABLE.sub(value, str(text)) for name, text in headers.items()}
 
 
 async def _list_tools(session: Client) -> Any:

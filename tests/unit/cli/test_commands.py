@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sdg_prefect.cli.console import plain
+from sdg_prefect.report.inert import plain
 from tests.flows import ASK, PROMPT, copy
 
 if TYPE_CHECKING:

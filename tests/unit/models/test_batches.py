@@ -315,12 +315,12 @@ def test_requests_are_gathered_as_long_as_calls_elsewhere_may_lead_to_more(model
     async def run() -> None:
         store = Store()
         gateway = store.gateway(model.url)
-        gateway._traffic.in_flight = 1
+        gateway._traffic.flying["ask"] = 1
         first = asyncio.ensure_future(store.ask(gateway, requests(2)))
         await asyncio.sleep(QUICK.batch_quiet * 3)
         assert counts(model)[0] == 0
         second = asyncio.ensure_future(store.ask(gateway, requests(2, first=2)))
-        gateway._traffic.in_flight = 0
+        gateway._traffic.flying.clear()
         assert len(texts(await first) + texts(await second)) == 4
         await gateway.close()
 

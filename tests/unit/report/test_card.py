@@ -54,7 +54,7 @@ def test_the_card_tells_how_the_rows_were_made_and_what_is_known_of_them() -> No
     ):
         assert said in body
     assert "| train | 4 |" in body
-    assert "Labels of `label`: b 60.0%, a 40.0%" in body
+    assert "Labels of label: b 60.0%, a 40.0%" in body
 
 
 def test_rows_of_unknown_origin_say_so() -> None:

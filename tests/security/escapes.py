@@ -1,0 +1,265 @@
+"""Templates that try to get out of the sandbox, and templates that try to fill the memory or to go on for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+ROW: dict[str, Any] = {"text": "x", "items": [1, 2], "doc": {"title": "t", "_id": 7}, "none": None, "number": 3, "raw": b"abc"}
+
+_OBJECTS = (
+    *("''", "text", "items", "doc", "raw", "none", "number", "1.5", "true", "()", "[]", "{}", "(1, 2)", "nobody", "nobody.x"),
+    *("range", "range(2)", "dict", "dict(a=1)", "cycler", "cycler(1)", "joiner", "joiner()", "namespace", "namespace(a=1)"),
+    *("self", "text.upper", "items.index", "doc.items()", "'{}'.format", "(items|map('string'))", "(items|batch(1))", "(text|e)"),
+)
+_ATTRIBUTES = (
+    *("__class__", "__init__", "__globals__", "__mro__", "mro", "__bases__", "__base__", "__subclasses__", "__dict__", "__doc__"),
+    *(
+        "__builtins__",
+        "__code__",
+        "__self__",
+        "__func__",
+        "__wrapped__",
+        "__call__",
+        "__reduce_ex__",
+        "__getattribute__",
+        "__new__",
+    ),
+    *("__import__", "__loader__", "__module__", "__closure__", "__defaults__", "__kwdefaults__", "__init_subclass__", "__del__"),
+    *("gi_frame", "gi_code", "cr_frame", "cr_code", "ag_frame", "ag_code", "f_globals", "f_locals", "f_back", "tb_frame"),
+    *(
+        "_TemplateReference__context",
+        "_Undefined__obj",
+        "_undefined_obj",
+        "_fail_with_undefined_error",
+        "environment",
+        "_iterable",
+    ),
+    *("__html__", "__format__", "__enter__", "__class_getitem__", "__annotations__", "fromkeys", "maketrans", "to_bytes"),
+)
+_WAYS = (
+    "{o}.{a}",
+    "{o}['{a}']",
+    "{o}['{h}' ~ '{t}']",
+    "{o}[['{h}', '{t}']|join]",
+    "{o}['{r}'|reverse]",
+    "{o}['{u}'|lower]",
+    "{o}['%s%s'|format('{h}', '{t}')]",
+    "{o}|attr('{a}')",
+    "{o}|attr('{h}' ~ '{t}')",
+    "([{o}]|map(attribute='{a}')|list|string)",
+    "([{o}]|map('attr', '{a}')|list|string)",
+    "([{o}]|selectattr('{a}', 'defined')|map(attribute='{a}')|list|string)",
+    "([{o}]|groupby('{a}')|list|string)",
+    "([{o}, {o}]|sort(attribute='{a}')|map(attribute='{a}')|list|string)",
+    "([{o}]|max(attribute='{a}')).{a}",
+    "'{{0.{a}}}'.format({o})",
+    "'{{x.{a}}}'.format(x={o})",
+    "'{{x.{a}}}'.format_map({{'x': {o}}})",
+    "'{{0[{a}]}}'.format({o})",
+    "(text|attr('format')) ~ ('{{0.{a}}}'|attr('format'))({o})",
+    "(('{{0.{a}}}'|e).format({o}))",
+)
+
+
+def walks() -> Iterator[str]:
+    """Give expressions that reach from some object to an attribute in some way: every two of the three are met together."""
+    for thing, attribute in product(_OBJECTS, _ATTRIBUTES):
+        yield _walk(_WAYS[0], thing, attribute)
+    for way, thing in product(_WAYS[1:], _OBJECTS):
+        yield _walk(way, thing, "__class__")
+    for way, attribute in product(_WAYS[1:], _ATTRIBUTES):
+        yield _walk(way, "text.upper", attribute)
+
+
+def _walk(way: str, thing: str, attribute: str) -> str:
+    half = len(attribute) // 2
+    return way.format(
+        o=thing, a=attribute, h=attribute[:half], t=attribute[half:], r=attribute[::-1], u=attribute.upper()
+    )  # fmt: skip
+
+
+KNOWN = (
+    "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "{{ text['__cla' 'ss__'] }}",
+    "{{ text['\\x5f\\x5fclass\\x5f\\x5f'] }}",
+    "{{ text['\\u005f\\u005fclass\\u005f\\u005f'] }}",
+    "{{ text.__ｃlass__ }}",
+    "{{ text['__ｃｌａｓｓ__'] }}",
+    "{{ text['__\u200bclass__'] }}",
+    "{{ text|attr('\\x5f\\x5fclass\\x5f\\x5f') }}",
+    "{{ text|attr('_' * 2 ~ 'class' ~ '_' * 2) }}",
+    "{{ text|attr(('_', '_', 'class', '_', '_')|join) }}",
+    "{% set a = '__class__' %}{{ text[a] }}",
+    "{% set a %}__class__{% endset %}{{ text[a] }}",
+    "{% for a in ['__class__'] %}{{ text|attr(a) }}{% endfor %}",
+    "{% with a = '__class__' %}{{ text[a] }}{% endwith %}",
+    "{% macro m(a) %}{{ text[a] }}{% endmacro %}{{ m('__class__') }}",
+    "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+    "{{ lipsum.__globals__['os'].popen('id').read() }}",
+    "{{ lipsum|attr('__globals__')|attr('get')('os') }}",
+    "{{ joiner.__init__.__globals__ }}",
+    "{{ namespace.__init__.__globals__ }}",
+    "{{ self._TemplateReference__context.cycler.__init__.__globals__ }}",
+    "{{ self['_TemplateReference__context'].x }}",
+    "{{ self.__init__.__globals__.__builtins__ }}",
+    "{{ '%s'.__mod__ }}",
+    "{{ '{0.__class__.__init__.__globals__}'.format(cycler) }}",
+    "{{ ('{0.__cla' ~ 'ss__}').format(text) }}",
+    "{{ ['{0.__class__}']|map('format', text)|first }}{{ 1.__class__ }}",
+    "{{ (none|string).__init__.__globals__ }}",
+    "{{ (items|map('string')).gi_frame.f_globals }}",
+    "{{ (items|select).gi_frame.f_back.f_globals }}",
+    "{{ (items|map('string')).send(none) }}",
+    "{{ (items|map('string')).throw(1) }}",
+    "{{ items.append(3) }}",
+    "{{ items.clear() }}",
+    "{{ items.sort() }}",
+    "{{ items.extend([3]) }}",
+    "{{ items|map(attribute='append')|first }}{{ (items|attr('append'))(3) }}",
+    "{{ doc.update({'a': 1}) }}",
+    "{{ doc.pop('title') }}",
+    "{{ doc.setdefault('a', 1) }}",
+    "{{ doc.clear() }}",
+    "{{ dict.fromkeys(items) }}",
+    "{{ dict.mro() }}",
+    "{{ text.maketrans('a', 'b') }}",
+    "{{ text.translate({120: 'y'}) }}",
+    "{{ number.to_bytes(9, 'big') }}",
+    "{{ namespace(a=1).update(b=2) }}",
+    "{% set ns = namespace() %}{% set ns.__class__ = text %}{{ ns.__class__ }}",
+    "{% set x = text.__class__ %}{{ x }}",
+    "{% for c in ''.__class__.__base__.__subclasses__() %}{{ c }}{% endfor %}",
+    "{% macro m() %}{{ caller.__globals__ }}{% endmacro %}{% call m() %}{% endcall %}",
+    "{% macro m() %}{% endmacro %}{{ m._func.__globals__ }}",
+    "{% macro m() %}{% endmacro %}{{ m.__init__.__globals__ }}",
+    "{% for i in items %}{{ loop.__class__ }}{% endfor %}",
+    "{% for i in items %}{{ loop._iterator.__class__.__class__ }}{% endfor %}",
+    "{% for i in items %}{{ loop.cycle.__func__.__globals__ }}{% endfor %}",
+    "{% block b %}{{ self.b.__func__.__globals__ }}{{ self.b.super }}{% endblock %}",
+    "{% filter attr('__class__') %}x{% endfilter %}",
+    "{% include 'secret' %}",
+    "{% include ['secret', 'other'] ignore missing %}",
+    "{% import 'secret' as s %}",
+    "{% from 'secret' import s %}",
+    "{% extends 'secret' %}",
+    "{{ request.application.__globals__ }}",
+    "{{ config.items() }}",
+    "{{ url_for.__globals__ }}",
+    "{{ get_flashed_messages.__globals__ }}",
+    "{{ range.__self__ }}{{ range.__globals__ }}",
+    "{{ text|tojson.__globals__ }}",
+    "{% autoescape true %}{{ (text|e).__class__ }}{% endautoescape %}",
+    "{{ (text|e).escape.__func__ }}",
+    "{{ (text|safe).unescape.__globals__ }}",
+    "{{ ''.format.__globals__ }}",
+    "{{ dict(__class__=1).__class__.__class__ }}",
+    "{{ eval('1') }}",
+    "{{ open('/etc/passwd').read() }}",
+    "{{ __import__('os') }}",
+    "{{ __builtins__.open }}",
+    "{{ lipsum() }}",
+    "{% do items.append(1) %}",
+    "{% debug %}",
+)
+"""Escapes that have been published, and some that come near them. Each has to be refused."""
+
+HARMLESS = (
+    ("{{ text|attr('＿＿class＿＿') }}", ""),
+    ("{{ text['_\u0332_class__'] }}", ""),
+    ("{{ ''|attr('format')|attr('__wrapped__') }}", ""),
+    ("{{ '{{ text.__class__ }}' }}", "{{ text.__class__ }}"),
+    ("{% raw %}{{ text.__class__ }}{% endraw %}", "{{ text.__class__ }}"),
+    ("{# {{ text.__class__ }} #}", ""),
+)
+"""What looks like an escape and is none: names that only look like others, and texts that nobody renders."""
+
+BOMBS = (
+    "'x' * 2000000",
+    "2000000 * 'x'",
+    "[0] * 99999999",
+    "raw * 99999999",
+    "9 ** 9 ** 9",
+    "2 ** 2",
+    "range(99999999)|list",
+    "'x'.center(999999999)",
+    "'x'.ljust(999999999)",
+    "'x'.rjust(width=999999999)",
+    "'7'.zfill(999999999)",
+    "'\\t'.expandtabs(999999999)",
+    "raw.center(999999999)",
+    "raw.decode().center(999999999)",
+    "text.encode().ljust(999999999)",
+    "'x'|center(999999999)",
+    "'x'|center(width=999999999)",
+    "'x'|indent(999999999, true)",
+    "'x'|indent('y' * 1000000, true)|indent('y' * 1000000, true)|replace('y', 'y' * 1000)",
+    "items|batch(999999999, 'x')|list",
+    "items|slice(999999999)|list",
+    "1.5|round(999999999, 'floor')",
+    "[[[1]]]|tojson(999999999)",
+    "('ab ' * 300000)|wordwrap(1, wrapstring='x' * 999999)",
+    "('a' * 1000000)|replace('a', 'b' * 1000)",
+    "('a' * 1000000).replace('a', 'b' * 1000)",
+    "('a' * 1000000).replace('', 'b' * 1000)",
+    "('x' * 100000)|join('y' * 100000)",
+    "('y' * 100000).join('x' * 100000)",
+    "('y' * 100000).join(range(100000)|map('string'))",
+    "''.join(range(100000)|map('center', 100000))",
+    "range(100000)|map('center', 100000)|join",
+    "([['x'] * 1000] * 1000)|sum(start=[])",
+    "(([['x'] * 1000] * 1000)|string) ~ (([['x'] * 1000] * 1000)|string)",
+    "('<' * 1000000)|striptags",
+    "('http://a.b ' * 90000)|urlize(rel='x' * 90000)",
+    "'%999999999d' % 1",
+    "'%.999999999f' % 1.5",
+    "'%*d' % (999999999, 1)",
+    "'%(a)999999999d' % {'a': 1}",
+    "'%999999999d'|format(1)",
+    "'{:999999999}'.format(1)",
+    "'{:{w}}'.format(1, w=999999999)",
+    "'{:.999999999f}'.format(1.5)",
+    "('{0}' * 100000).format('x' * 100000)",
+    "('%s' * 100000) % (['x' * 100000] * 100000)",
+    "('x' * 1000000 ~ 'y') in (['x' * 1000000] * 1000000)",
+    "(['x' * 1000000] * 1000)|map('upper')|list",
+    "([['x' * 1000000] * 1000] * 1000)|tojson",
+    "([['x' * 1000000] * 1000] * 1000)|pprint",
+    "([['x' * 1000000] * 1000] * 1000) == ([['x' * 1000000] * 1000] * 1000)",
+    "(9 * 10000)|string * 1000000 * 1000000",
+)
+"""Expressions that would take gigabytes or hours. Each has to be refused."""
+
+LOOPS = (
+    "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
+    "{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}",
+    "{% for i in range(100000) recursive %}{{ loop(range(100000)) }}{% endfor %}",
+    "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}",
+    "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x }}",
+    "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = '%s%s' % (ns.x, ns.x) %}{% endfor %}{{ ns.x }}",
+    "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = ns.x.replace('a', 'aa') %}{% endfor %}{{ ns.x }}",
+    "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set y %}{{ ns.x }}{{ ns.x }}{% endset %}{% set ns.x = y %}{% endfor %}",
+    "{% set ns = namespace(x=['a']) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x }}",
+    "{% set ns = namespace(x=['a']) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
+    "{% set ns = namespace(x=['a']) %}{% for i in range(60) %}{% set ns.x = {'a': ns.x, 'b': ns.x} %}{% endfor %}{{ ns.x ~ '' }}",
+    "{% set ns = namespace(x=('a',)) %}{% for i in range(60) %}{% set ns.x = (ns.x, ns.x) %}{% endfor %}{{ {ns.x: 1}|length }}",
+    "{% set ns = namespace(x=('a',)) %}{% for i in range(60) %}{% set ns.x = (ns.x, ns.x) %}{% endfor %}{{ doc.get(ns.x) }}",
+    "{% set ns = namespace(x=9) %}{% for i in range(60) %}{% set ns.x = ns.x * ns.x %}{% endfor %}{{ ns.x }}",
+    "{% set x = 'x' * 1000000 %}{% for i in range(100000) %}{{ x }}{% endfor %}",
+    "{% macro m() %}{% set x = 'x' * 1000000 %}{% for i in range(100000) %}{{ x }}{% endfor %}{% endmacro %}{{ m() }}",
+    "{% set x = 'x' * 1000000 %}{% for i in range(100000) %}{% if x[1:] == 'y' %}{% endif %}{% endfor %}",
+    "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}",
+    "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    "{% block b %}{{ self.b() }}{{ self.b() }}{% endblock %}",
+    "{% filter center(999999999) %}x{% endfilter %}",
+    "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
+    "{{ " + "[" * 200 + "1" + "]" * 200 + " }}" + "{% if 1 %}" * 200 + "{% endif %}" * 200,
+    "{{ 1" + "+1" * 20000 + " }}",
+    "{{ x" + ".x" * 20000 + " }}",
+    "{{ x" + "|d" * 20000 + " }}",
+    "{% for i in items %}" * 30 + "{% endfor %}" * 30,
+    "{{ " + "9" * 5000 + " }}",
+    "{{ 1e999999 }}",
+)
+"""Statements that would, or that are too deep for Python itself. Each has to be refused."""
