@@ -64,13 +64,13 @@ def _own_facet(kind: str, /, **content: Any) -> dict[str, Any]:
 def _job_facets(manifest: Mapping[str, Any]) -> dict[str, Any]:
     flow, git = manifest["flow"], manifest["git"]
     facets = {
-        "jobType": _facet("JobTypeJobFacet", "2-0-3", processingType="BATCH", integration="PREFECT", jobType="FLOW"),
+        "jobType": _facet("JobTypeJobFacet", "2-0-4", processingType="BATCH", integration="PREFECT", jobType="FLOW"),
         "sdg_flow": _own_facet("flow", key=flow["key"], steps=[_step(step) for step in steps_of(flow).values()]),
     }
     if git:
         facets["sourceCodeLocation"] = _facet(
             "SourceCodeLocationJobFacet",
-            "1-0-1",
+            "1-1-0",
             type="git",
             url=f"file:{flow['file']}",
             path=flow["file"],
@@ -105,7 +105,7 @@ def _seeds(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, 
         "namespace": namespace,
         "name": name,
         "facets": {
-            "schema": _facet("SchemaDatasetFacet", "1-1-1", fields=fields),
+            "schema": _facet("SchemaDatasetFacet", "1-2-0", fields=fields),
             "version": _facet("DatasetVersionDatasetFacet", "1-0-1", datasetVersion=str(told["stored"] or "")),
         },
         "inputFacets": {"inputStatistics": _facet("InputStatisticsInputDatasetFacet", "1-0-0", rowCount=report["rows_in"])},
@@ -123,7 +123,7 @@ def _output(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str,
         "namespace": namespace,
         "name": name,
         "facets": {
-            "schema": _facet("SchemaDatasetFacet", "1-1-1", fields=told["columns"]),
+            "schema": _facet("SchemaDatasetFacet", "1-2-0", fields=told["columns"]),
             "version": _facet("DatasetVersionDatasetFacet", "1-0-1", datasetVersion=version),
             "columnLineage": _facet("ColumnLineageDatasetFacet", "1-2-0", fields=_columns(manifest)),
         },

@@ -29,16 +29,26 @@ SECRETS = {
 }
 
 
+REPLY = {
+    "model": "teacher",
+    "choices": [{"message": {"content": "[Start of Question]Why?[End of Question]"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 1},
+}
+
+
 class Talkative(BaseHTTPRequestHandler):
-    """An endpoint that says in its failures all that it got."""
+    """An endpoint that says in its failures all that it got. One row gets as far as the second block."""
 
     def do_GET(self) -> None:
         self._say(200, {"object": "list", "data": [{"id": "teacher", "object": "model"}]})
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        asked = self.rfile.read(int(self.headers["Content-Length"]))
         told = " ".join(self.headers.get(name, "nothing") for name in ("Authorization", "X-Team"))
         heard.append(f"{told} {self.path}")
+        if b"Island 1" in asked and "X-Team" in self.headers:
+            self._say(200, REPLY)
+            return
         self._say(400, {"error": {"message": f"I do not like {told} at {self.path} at all", "code": 400}})
 
     def _say(self, status: int, content: dict[str, Any]) -> None:
