@@ -28,10 +28,15 @@ def _hold_no_keys(headers: Mapping[str, str]) -> Mapping[str, str]:
     return headers
 
 
+def sounds_like_a_key(name: str) -> bool:
+    """True for a name that says that a key is behind it."""
+    return bool(_SECRET_NAMES.search(name))
+
+
 def check_no_secrets(parameters: Iterable[str]) -> None:
     """Refuse parameters whose names say that they are keys."""
     for name in parameters:
-        if _SECRET_NAMES.search(name):
+        if sounds_like_a_key(name):
             message = f"'{name}': a key must not stand in a file; name its environment variable, api_key_env under 'models:'."
             raise PydanticCustomError("secret", "{message}", {"message": message})
 

@@ -23,8 +23,8 @@ from sdg_prefect.rows import ROW_ID
 if TYPE_CHECKING:
     from sdg_prefect.engine.previewing import Preview
 
-_LONGEST = 400
-"""Characters of a text that are shown where nobody asks for more."""
+_LONGEST, _LONGEST_BESIDE = 400, 1_000
+"""Characters of a text that are shown where nobody asks for more; so many of one that stands in a column beside others."""
 
 
 @takes(
@@ -76,7 +76,7 @@ def _show(told: Mapping[str, Any], longest: int | None) -> None:
 
     console = Console(highlight=False, markup=False, emoji=False)
     if console.is_terminal and not console.is_dumb_terminal and console.width >= NEEDED:
-        for part in beside_each_other(told, longest):
+        for part in beside_each_other(told, None if longest is None else _LONGEST_BESIDE):
             console.print(part)
         return
     for line in _lines(told, longest):

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from sdg_prefect.blocks.files import shown_path
+from sdg_prefect.blocks.secrets import sounds_like_a_key
 from sdg_prefect.blocks.yaml_text import Loader
 from sdg_prefect.errors import FlowError, Problem
 from sdg_prefect.spec.elsewhere import is_elsewhere, look_up
@@ -183,6 +184,10 @@ class _Builder:
             _VARIABLE.sub(self._variable(path), node.value)
         if "${" not in node.value or not _SECRETS.isdisjoint(path):
             return self._value(node)
+        for name, _ in _VARIABLE.findall(node.value):
+            if sounds_like_a_key(name):
+                message = f"the variable {name} holds a key, by its name, which would then stand in reports and prompts."
+                self._document.problems.append(self._document.problem(message, "A model names it with api_key_env.", *path))
         for written in _ANY_BRACES.findall(node.value):
             if not _VARIABLE.fullmatch(written) and not written.startswith("${parameters."):
                 message = f"'{written}' does not name an environment variable and stays as it is."

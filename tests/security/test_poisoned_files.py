@@ -127,7 +127,7 @@ def test_a_small_file_that_unpacks_to_a_huge_one_is_refused(name: str, tmp_path:
 
 def test_a_document_that_is_an_archive_bomb_is_told(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "seeds.docx", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("word/document.xml", b"0" * 50_000_000)
+        archive.writestr("word/document.xml", b"0" * 110_000_000)
     with pytest.raises(SdgError):
         read_seeds(str(tmp_path / "seeds.docx"))
 

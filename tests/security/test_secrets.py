@@ -15,6 +15,7 @@ import pytest
 
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.models.failures import readable
+from sdg_prefect.spec.reader import scan_flow
 from tests.e2e.conftest import Project
 from tests.e2e.history import History
 
@@ -170,8 +171,6 @@ def test_a_message_repeats_no_secret_of_its_endpoint(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("where", ["models", "gen_kwargs"])
 def test_a_header_of_a_flow_keeps_the_name_of_its_variable(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sdg_prefect.spec.reader import scan_flow
-
     header = 'extra_headers: {X-Team: "${PLANTED_HEADER}"}'
     models = f"models: {{t: {{model: simulated/t, params: {{{header}}}}}}}" if where == "models" else "models: {t: simulated/t}"
     sampling = f"\n  gen_kwargs: {{{header}}}" if where == "gen_kwargs" else ""
@@ -186,3 +185,16 @@ def test_a_header_of_a_flow_keeps_the_name_of_its_variable(where: str, tmp_path:
     assert reading.errors == []
     assert HEADER not in repr(reading.flow)
     assert "${PLANTED_HEADER}" in repr(reading.flow)
+
+
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "MY_SECRET", "DB_PASSWORD", "HUB_ACCESS_TOKEN", "AWS_CREDENTIALS"])
+def test_a_variable_that_sounds_like_a_key_is_no_value_of_a_flow(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, KEY)
+    (tmp_path / "flow.yaml").write_text(
+        f"description: ${{{name}}}\nblocks:\n- block_type: DropDuplicates\n  block_config: {{block_name: a, columns: [x]}}\n"
+    )
+    (problem,) = scan_flow(tmp_path / "flow.yaml").errors
+    assert f"flow.yaml:1  the variable {name} holds a key" in str(problem)
+    assert KEY not in str(problem)
