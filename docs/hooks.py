@@ -42,6 +42,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     """Let code show the name of its file, and links lead to where the documents are in the site."""
     here = page.file.src_uri
+    if here == "index.md":
+        page.meta["hide"] = ["navigation"]
 
     def lead(match: re.Match[str]) -> str:
         target = _resolve(match["target"], here)
@@ -55,6 +57,11 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
         parts += [_LINK.sub(lead, markdown[end : fence.start()]), _NAMED.sub(_with_title, fence[0], count=1)]
         end = fence.end()
     return "".join([*parts, _LINK.sub(lead, markdown[end:])])
+
+
+def on_post_page(output: str, **_: object) -> str:
+    """Give the dialog of the search the name that its theme leaves out."""
+    return output.replace('role="dialog"', 'role="dialog" aria-label="Search"')
 
 
 def _add(place: str, files: Files, config: MkDocsConfig) -> None:

@@ -13,6 +13,8 @@ from sdg_prefect.blocks.reference import reference_page
 from sdg_prefect.cli.app import app
 from sdg_prefect.frozen import field_docs
 from sdg_prefect.settings import Settings
+from sdg_prefect.spec.flow_reference import flows_page
+from sdg_prefect.spec.ready import ready_flows
 
 _COMMANDS = """\
 # Commands and options
@@ -45,7 +47,12 @@ name; see [models](models.md).
 def pages() -> dict[str, str]:
     """Return the text of each page by its name in this folder."""
     classes = [cls for name in block_names() if (cls := find_block(name)) and cls.__module__.startswith("sdg_prefect.")]
-    return {"blocks.md": reference_page(classes), "commands.md": _commands_page(), "environment.md": _environment_page()}
+    return {
+        "blocks.md": reference_page(classes),
+        "commands.md": _commands_page(),
+        "environment.md": _environment_page(),
+        "flows.md": flows_page(ready_flows()),
+    }
 
 
 def _commands_page() -> str:

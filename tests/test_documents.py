@@ -193,7 +193,7 @@ def test_the_blocks_of_the_guide_keep_to_the_standards(tmp_path: Path) -> None:
     assert "5 passed" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["blocks.md", "commands.md", "environment.md"])
+@pytest.mark.parametrize("name", ["blocks.md", "commands.md", "environment.md", "flows.md"])
 def test_the_reference_is_what_the_program_says_of_itself(name: str) -> None:
     assert _text(f"docs/{name}") == pages()[name], "run: python -m docs.reference"
 
@@ -220,8 +220,12 @@ def _messages() -> Iterator[str]:
                 yield re.escape(node.value)
 
 
-def test_the_reference_of_flows_is_what_the_command_prints() -> None:
-    assert _text("docs/flows.md") == flows_page(ready_flows()), "run: python -m sdg_prefect flows --markdown > docs/flows.md"
+def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
+    table = _text("README.md").partition("\n## Why\n")[2].partition("\n## ")[0]
+    figures = [cell.strip() for row in re.findall(r"^\|(.*)\|$", table, re.MULTILINE)[2:] for cell in row.split("|")[1:]]
+    assert len(figures) == 20
+    told = re.split(r"[|\n]", _text("docs/benchmarks.md"))
+    assert [figure for figure in figures if figure not in map(str.strip, told)] == []
 
 
 def test_hooks_run_the_commands_of_make_check() -> None:

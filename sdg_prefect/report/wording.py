@@ -58,5 +58,5 @@ def usd(value: float | None, *, is_known: bool = True) -> str:
 
 
 def small_usd(value: float) -> str:
-    """Write what one row costs, mostly far less than a cent, in three figures."""
-    return f"${Decimal(f'{value:.3g}'):f}"
+    """Write what one row costs, mostly far less than a cent, in two or three figures."""
+    return f"${Decimal(f'{value:.3g}' if value >= 0.01 else f'{value:.2g}'):f}"

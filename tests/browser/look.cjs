@@ -22,9 +22,12 @@ async function byKeyboard(page) {
     if (found) reached.add(found[0]);
     if (found && found[1] === "none") unseen++;
   }
-  await page.focus("summary").catch(() => {});
-  await page.keyboard.press("Enter");
-  const opens = await page.evaluate(() => !document.querySelector("summary") || document.querySelector("details").open);
+  let opens = true;
+  if (await page.$("summary")) {
+    await page.focus("summary");
+    await page.keyboard.press("Enter");
+    opens = await page.evaluate(() => document.querySelector("details").open);
+  }
   return { wanted, reached: reached.size, unseen, opens };
 }
 

@@ -40,6 +40,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "docs/models.md": (),
     "docs/operations.md": (_RUN,),
     "docs/own-data.md": (),
+    "docs/python.md": (),
     "docs/publishing.md": (_RUN,),
     "docs/rejected-rows.md": (f"{_RUN} --allow-rejects",),
     "docs/reports.md": (f"{_RUN} --keep-ids", f"{_RUN} --fresh"),
@@ -87,6 +88,11 @@ FRAGMENTS = {
     "expected.yaml": "goes to the end of the flow above it, as the next test does",
 }
 """Files of documents that are YAML and neither flow, prompt nor endpoints, and why that is right."""
+NAMELESS = {
+    "docs/blocks.md": "test_block_standards runs each example, and compares the rows",
+    "flows/preferences/README.md": "some lines of the flow beside it",
+}
+"""Documents with YAML that is no file, and why that is right."""
 
 
 @dataclass
@@ -151,12 +157,15 @@ def test_the_commands_of_a_page_do_what_it_says(document: str, reader: Reader, r
             reader.row_id = json.loads(Path("rows.jsonl").read_text("utf-8").splitlines()[0])["__row_id__"]
     for command in page.commands():
         reader.give(command)
+    for fence in page.fences():
+        if fence.language == "python" and not fence.file:
+            exec(compile(fence.text, document, "exec"), {})
 
 
 def test_a_command_of_a_document_is_given_here_or_elsewhere_or_it_is_said_why_not() -> None:
     with_commands = {str(document) for document in documents() if Page(document).commands()}
     single_flows = {name for name in with_commands if re.fullmatch(r"flows/\w+/README.md", name)}
-    assert with_commands - single_flows == set(GIVEN) | set(GIVEN_ELSEWHERE)
+    assert with_commands - single_flows - set(GIVEN) == set(GIVEN_ELSEWHERE)
     given = [command for document in GIVEN for command in Page(document).commands()]
     assert [beginning for beginning in NOT_GIVEN if not any(command.startswith(beginning) for command in given)] == []
 
@@ -201,6 +210,12 @@ def test_a_yaml_file_of_a_document_is_a_flow_a_prompt_or_endpoints_or_it_is_said
             if file.suffix == ".yaml" and not is_flow(file) and file.name != "models.yaml" and not _is_prompt(file):
                 others.add(file.name)
     assert others == set(FRAGMENTS)
+    nameless = {
+        str(document)
+        for document in documents()
+        if any(one.language == "yaml" and not one.file for one in Page(document).fences())
+    }
+    assert nameless == set(NAMELESS)
 
 
 def _is_prompt(file: Path) -> bool:
