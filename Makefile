@@ -12,7 +12,7 @@ QUICKSTART := examples/quickstart
 ROWS := out/quickstart.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long test-ray check bench browser kills clean
+.PHONY: help run test test-long test-ray check docs bench browser kills clean
 
 help:  ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /:/' | awk -F: '{ printf "make %-9s %s\n", $$1, $$2 }'
@@ -37,6 +37,11 @@ check: $(VENV)/.dev  ## Lint, check types and check the layers
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.docs  ## Make the site of the documents, which opens from the disk and needs no network
+	@# Its theme tells each time of its successor.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Site: build/site/index.html"
 
 bench: $(VENV)/.dev  ## Run the benchmarks and print their ratios
 	@for file in tests/benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
@@ -71,6 +76,10 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml
 	@echo "Installing the package and its development tools into $(VENV); the first time this takes a few minutes."
 	$(PIP) -e '.[dev]'
 	@touch $(VENV)/.runtime $@
+
+$(VENV)/.docs: $(VENV)/.made pyproject.toml
+	$(PIP) -e '.[docs]'
+	@touch $@
 
 $(VENV)/.ray: $(VENV)/.dev
 	$(PIP) -e '.[ray]'

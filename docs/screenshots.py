@@ -1,6 +1,6 @@
-"""Takes the pictures of prefect-ui.md: of a real run on the simulated model, with a Prefect server of its own, in a real browser.
+"""Takes the pictures of prefect-ui.md and of the README: of a real run on the simulated model, in a real browser.
 
-Give these commands in the root of the project:
+The run has a Prefect server of its own. Give these commands in the root of the project:
 
     pip install -e . playwright
     python docs/screenshots.py --browser "$(command -v chromium)"
@@ -165,7 +165,9 @@ def picture(page: Page, name: str, *, seconds: float = 3, **options: Any) -> Non
 def take(work: Workplace, page: Page, model: SimulatedModel) -> None:
     """Run the flow, and take a picture at each station."""
     words = ("--input", "pages.jsonl", "--output", "pairs.jsonl", "--shard-size", "20", "--allow-rejects")
-    run = work.start("run", "flow.yaml", *words, "--api-base", model.url, "--concurrency", "12")
+    endpoint = {"model": "teacher", "api_base": model.url, "price": {"input": 0.15, "output": 0.6}}
+    (work.folder / "models.yaml").write_text(json.dumps({"teacher": endpoint}), "utf-8")
+    run = work.start("run", "flow.yaml", *words, "--concurrency", "12")
     progress = wait_for(lambda: work.artifact("handbook-progress"))["id"]
     wait_for(lambda: work.share_done() >= 45)
     page.goto(f"{work.ui}/artifacts/artifact/{progress}")
@@ -191,6 +193,8 @@ def take(work: Workplace, page: Page, model: SimulatedModel) -> None:
     picture(page, "report")
     page.goto(f"{work.ui}/deployments/deployment/{work.deployment()}/run")
     picture(page, "form", full_page=True)
+    page.goto(f"file://{work.command('report', '--html').strip()}")
+    picture(page, "report-page")
 
 
 def main() -> None:

@@ -1,5 +1,11 @@
 """Blocks of flows as they are written in YAML, for tests that need a flow and no particular one."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
 ASK = """\
 - block_type: LLMBlock
   block_config:
@@ -20,3 +26,11 @@ def copy(source: str, target: str, name: str = "copy") -> str:
 def nested(name: str, file: str) -> str:
     """Write a block that is another flow."""
     return f"- block_type: PipelineBlock\n  block_config: {{block_name: {name}, flow: {file}}}\n"
+
+
+def is_flow(path: Path) -> bool:
+    """True for a file that holds a flow."""
+    data = yaml.safe_load(path.read_text("utf-8")) if path.suffix == ".yaml" else None
+    if isinstance(data, list):
+        return "block_type" in data[0]
+    return isinstance(data, dict) and bool({"blocks", "pipelines"} & set(data))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import json
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,25 +19,20 @@ import pytest
 import typer
 import yaml
 
+from docs.reference import pages
 from sdg_prefect import generate
-from sdg_prefect.blocks import block_names, find_block
-from sdg_prefect.blocks.reference import reference_page
 from sdg_prefect.cli.app import app
 from sdg_prefect.engine.deploying import schedules_of
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.parameters import DeployedOptions
 from sdg_prefect.engine.preparing import prepare
-from sdg_prefect.settings import Settings
 from sdg_prefect.spec.flow_reference import flows_page
 from sdg_prefect.spec.ready import ready_flows, ready_folder
+from tests.flows import is_flow
+from tests.pages import OURS, ROOT, Page, arguments, documents
 
-ROOT = Path(__file__).parent.parent
-OTHERS = {"golden", "build", "dist", "out", "node_modules"}
-
-_FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```\s*$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 _INLINE = re.compile(r"`(?P<code>[^`]+)`")
-_COMMAND = re.compile(r"^(?:\S*python3?(?:\.\d+)? -m sdg_prefect|sdg-prefect)(?: |$)")
 _PLACE = re.compile(r"(?<![\w.:/}$~])/(?!data\b)[A-Za-z][\w.-]*/[\w.-]+")
 _ADVERTISING = re.compile(
     r"\b(blazing\w*|cutting[- ]edge|effortless\w*|game[- ]chang\w+|leverag\w+|next[- ]generation|powerful|revolution\w+|robust"
@@ -48,77 +42,27 @@ _ADVERTISING = re.compile(
 _UNFINISHED = re.compile(r"\b(TODO|FIXME|TBD|XXX|coming soon|lorem ipsum)\b")
 
 
-@dataclass(frozen=True)
-class Fence:
-    """A block of code in a document."""
-
-    language: str
-    file: str
-    """The file that it is, where its first line names one."""
-    text: str
-
-
-def _documents() -> list[Path]:
-    found = (path.relative_to(ROOT) for path in ROOT.rglob("*.md"))
-    return sorted(path for path in found if not any(part.startswith(".") or part in OTHERS for part in path.parts))
-
-
-DOCUMENTS = [pytest.param(path, id=str(path)) for path in _documents()]
+DOCUMENTS = [pytest.param(path, id=str(path)) for path in documents()]
 
 
 def _text(document: Path | str) -> str:
     return (ROOT / document).read_text("utf-8")
 
 
-def _fences(document: Path | str) -> list[Fence]:
-    made = []
-    for match in _FENCE.finditer(_text(document)):
-        language, _, file = match["info"].strip().partition(" ")
-        made.append(Fence(language, file.strip(), match["text"]))
-    return made
-
-
-def _write_files(document: Path | str, folder: Path) -> list[Path]:
-    """Write the code of a document that names its file; parts of the same file one after another."""
-    written: dict[Path, str] = {}
-    for fence in _fences(document):
-        if fence.file:
-            path = folder / fence.file
-            written[path] = f"{written[path]}\n\n{fence.text}" if path in written else fence.text
-    for path, text in written.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
-    return list(written)
-
-
-def _is_flow(path: Path) -> bool:
-    data = yaml.safe_load(path.read_text("utf-8")) if path.suffix == ".yaml" else None
-    if isinstance(data, list):
-        return "block_type" in data[0]
-    return isinstance(data, dict) and bool({"blocks", "pipelines"} & set(data))
-
-
 def _command_lines(document: Path | str) -> Iterator[list[str]]:
     """Find whole commands in the shell code of a document."""
-    for fence in _fences(document):
-        if fence.language in ("sh", "bash", "shell", "console"):
-            for line in fence.text.replace("\\\n", " ").splitlines():
-                words = line.strip().removeprefix("$ ")
-                words = re.sub(r"^.*\$\(([^)]*)\).*$", r"\1", words)
-                if _COMMAND.match(words):
-                    yield _arguments(words)
+    for line in Page(document).commands():
+        words = re.sub(r"^.*\$\(([^)]*)\).*$", r"\1", line)
+        if OURS.match(words):
+            yield arguments(words)
 
 
 def _mentions(document: Path | str) -> Iterator[list[str]]:
     """Find commands in the sentences of a document; they may leave out arguments."""
-    for match in _INLINE.finditer(_FENCE.sub("", _text(document))):
+    for match in _INLINE.finditer(Page(document).prose):
         words = " ".join(match["code"].split())
-        if _COMMAND.match(words):
-            yield _arguments(words)
-
-
-def _arguments(words: str) -> list[str]:
-    return shlex.split(_COMMAND.sub("", words), comments=True)
+        if OURS.match(words):
+            yield arguments(words)
 
 
 def _find_command(arguments: list[str]) -> tuple[Any, list[str]]:
@@ -144,7 +88,7 @@ def _slug(heading: str) -> str:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_link_inside_the_project_leads_somewhere(document: Path) -> None:
     broken = []
-    for match in _LINK.finditer(_FENCE.sub("", _text(document))):
+    for match in _LINK.finditer(Page(document).prose):
         target, _, anchor = match["target"].partition("#")
         if "://" in target or target.startswith("mailto:"):
             continue
@@ -159,8 +103,8 @@ def test_every_link_inside_the_project_leads_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_command_line_in_a_document_is_understood(document: Path) -> None:
-    for arguments in _command_lines(document):
-        command, rest = _find_command(arguments)
+    for words in _command_lines(document):
+        command, rest = _find_command(words)
         if "--help" not in rest:
             command.make_context("sdg-prefect", list(rest))
         for word in rest:
@@ -170,24 +114,24 @@ def test_every_command_line_in_a_document_is_understood(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_command_in_a_sentence_is_there_with_its_options(document: Path) -> None:
-    for arguments in _mentions(document):
-        command, rest = _find_command(arguments)
+    for words in _mentions(document):
+        command, rest = _find_command(words)
         unknown = {word.partition("=")[0] for word in rest if word.startswith("-")} - _options(command)
-        assert not unknown, arguments
+        assert not unknown, words
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_flow_in_a_document_is_right(document: Path, tmp_path: Path) -> None:
     seeds = tmp_path / "seeds.jsonl"
-    for file in _write_files(document, tmp_path):
-        if _is_flow(file):
+    for file in Page(document).write_files(tmp_path):
+        if is_flow(file):
             asked = RunOptions(flow=file, input=str(seeds) if seeds.exists() else None)
             assert prepare(asked, needs_endpoints=False).plan.warnings == ()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_all_code_in_a_document_can_be_read(document: Path) -> None:
-    for fence in _fences(document):
+    for fence in Page(document).fences():
         if fence.language == "yaml":
             yaml.safe_load(fence.text)
         elif fence.language in ("json", "jsonl"):
@@ -211,7 +155,7 @@ def test_a_document_does_not_advertise(document: Path) -> None:
 
 @pytest.mark.e2e
 def test_the_first_flow_of_the_readme_has_fifteen_lines_and_runs(tmp_path: Path) -> None:
-    files = [file for file in _write_files("README.md", tmp_path) if file.name in ("flow.yaml", "prompt.yaml", "seeds.jsonl")]
+    files = [file for file in Page("README.md").write_files(tmp_path) if file.name in ("flow.yaml", "prompt.yaml", "seeds.jsonl")]
     assert sum(len(file.read_text("utf-8").splitlines()) for file in files) == 15
     rows = generate(tmp_path / "flow.yaml", str(tmp_path / "seeds.jsonl"), storage=tmp_path / "store")
     assert rows.num_rows == 1
@@ -220,8 +164,8 @@ def test_the_first_flow_of_the_readme_has_fifteen_lines_and_runs(tmp_path: Path)
 
 
 def test_the_blocks_of_the_guide_keep_to_the_standards(tmp_path: Path) -> None:
-    _write_files("docs/custom-blocks.md", tmp_path)
-    _write_files("README.md", tmp_path)
+    Page("docs/custom-blocks.md").write_files(tmp_path)
+    Page("README.md").write_files(tmp_path)
     more = [
         "from my_blocks import ShortenBlock",
         "from word_count import WordCount",
@@ -249,32 +193,39 @@ def test_the_blocks_of_the_guide_keep_to_the_standards(tmp_path: Path) -> None:
     assert "5 passed" in done.stdout
 
 
-def test_the_readme_names_every_command_and_every_option_of_run() -> None:
-    readme = _text("README.md")
-    root: Any = typer.main.get_command(app)
-    table = readme.partition("\n## Commands\n")[2].partition("\n## ")[0]
-    assert [name for name in root.commands if f"`{name}" not in table] == []
-    options = _options(root.commands["run"]) - {"--help", "-h", "-i", "-o"}
-    assert [option for option in sorted(options) if option not in table] == []
+@pytest.mark.parametrize("name", ["blocks.md", "commands.md", "environment.md", "flows.md"])
+def test_the_reference_is_what_the_program_says_of_itself(name: str) -> None:
+    assert _text(f"docs/{name}") == pages()[name], "run: python -m docs.reference"
 
 
-def test_the_readme_names_every_setting_with_its_default() -> None:
-    table = _text("README.md").partition("\n## Environment variables\n")[2].partition("\n## ")[0]
-    said = dict(re.findall(r"^\| `(SDG_PREFECT_\w+)` \|.*\| (.+?) \|$", table, re.MULTILINE))
-    assert set(said) == {f"SDG_PREFECT_{name.upper()}" for name in Settings.model_fields}
-    for name, field in Settings.model_fields.items():
-        if field.default_factory is None and field.default != "":
-            default = said[f"SDG_PREFECT_{name.upper()}"].strip("`")
-            assert default == (f"{field.default:g}" if isinstance(field.default, float) else str(field.default))
+def test_a_message_in_the_document_about_trouble_is_one_that_the_program_has() -> None:
+    known = [re.compile(pattern) for pattern in _messages()]
+    told = re.findall(r"^\| `([^`]+)`(?:,[^|]*)? \|", _text("docs/troubleshooting.md"), re.MULTILINE)
+    assert len(told) > 30
+    assert [message for message in told if not any(pattern.search(message) for pattern in known)] == []
 
 
-def test_the_reference_of_blocks_is_what_the_command_prints() -> None:
-    classes = [cls for name in block_names() if (cls := find_block(name)) and cls.__module__.startswith("sdg_prefect.")]
-    assert _text("docs/blocks.md") == reference_page(classes), "run: python -m sdg_prefect blocks --markdown > docs/blocks.md"
+def _messages() -> Iterator[str]:
+    """Yield each text of the program as a pattern, with anything where it puts in a value."""
+    for file in [*(ROOT / "sdg_prefect").rglob("*.py"), ROOT / "Makefile"]:
+        if file.suffix != ".py":
+            yield from map(re.escape, re.findall(r'echo "([^,"]+)', file.read_text("utf-8")))
+            continue
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                texts = [part.value if isinstance(part, ast.Constant) else None for part in node.values]
+                if sum(len(str(text)) for text in texts if text) > 12:
+                    yield "".join(".*" if text is None else re.escape(str(text)) for text in texts)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) > 5:
+                yield re.escape(node.value)
 
 
-def test_the_reference_of_flows_is_what_the_command_prints() -> None:
-    assert _text("docs/flows.md") == flows_page(ready_flows()), "run: python -m sdg_prefect flows --markdown > docs/flows.md"
+def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
+    table = _text("README.md").partition("\n## Why\n")[2].partition("\n## ")[0]
+    figures = [cell.strip() for row in re.findall(r"^\|(.*)\|$", table, re.MULTILINE)[2:] for cell in row.split("|")[1:]]
+    assert len(figures) == 20
+    told = re.split(r"[|\n]", _text("docs/benchmarks.md"))
+    assert [figure for figure in figures if figure not in map(str.strip, told)] == []
 
 
 def test_hooks_run_the_commands_of_make_check() -> None:

@@ -34,8 +34,8 @@ FAMILIES = (
 _INTRODUCTION = """\
 # Blocks
 
-This page is made of the classes by `python -m sdg_prefect blocks --markdown`. What is said about rejects, seeds and shards is
-explained in the [README](../README.md); how a flow file is written, in [flow-files.md](flow-files.md).
+This page is made of the classes by `python -m sdg_prefect blocks --markdown`. What rejects, seeds and shards are is said in
+[concepts](concepts.md#words); how a flow file is written, in [flow files](flow-files.md).
 
 The fields of each block stand under `block_config`. All have `block_name` besides, the name that is shown everywhere. *Required*
 fields have no default. `python -m sdg_prefect blocks NAME` prints the same for every block that is installed, yours included.

@@ -119,7 +119,7 @@ def _lines(told: Mapping[str, Any], longest: int | None) -> Iterator[str]:
         yield f"{of_step['name']} ({of_step['type']}): {counts_of(of_step)}"
         yield from _exchanges(of_step["exchanges"], longest)
         yield from _rejects(of_step["rejects"], longest)
-        yield from _made(of_step["rows"], of_step["columns_in"], longest)
+        yield from _made(of_step["rows"], of_step["columns_kept"], longest)
         yield ""
     yield from closing_words(told)
 
@@ -143,12 +143,12 @@ def _rejects(rejects: Sequence[Mapping[str, Any]], longest: int | None) -> Itera
 
 
 def _made(rows: Sequence[Mapping[str, Any]], before: Sequence[str], longest: int | None) -> Iterator[str]:
-    """Yield the values of the columns that a block has added."""
+    """Yield the values of the columns that a block has written."""
     for number, row in enumerate(rows, 1):
-        added = {name: value for name, value in row.items() if name not in before and name != ROW_ID}
-        if added:
+        written = {name: value for name, value in row.items() if name not in before and name != ROW_ID}
+        if written:
             yield f"  row {number} of {len(rows)}"
-        for name, value in added.items():
+        for name, value in written.items():
             yield from _text(f"{name} =", value, longest)
 
 

@@ -36,7 +36,7 @@ class RunOptions(BaseModel):
     flow: Place
     """The flow file."""
     input: Any = None
-    """Seeds: jsonl, json, csv, parquet, an Arrow folder, hf:NAME, each also s3://."""
+    """Seeds: jsonl, json, csv, tsv, parquet, txt, md, pdf, a folder or pattern of such files, an Arrow folder, hf:NAME, s3://."""
     output: Place | None = None
     """Where the rows go; same kinds, by the ending."""
     model: str | None = None

@@ -17,7 +17,7 @@ class DeployedOptions(RunOptions):
     """The options of a deployed run, whose seeds and rows have to have a place."""
 
     input: str
-    """Seeds: jsonl, json, csv, parquet, an Arrow folder, hf:NAME, each also s3://."""
+    """Seeds: jsonl, json, csv, tsv, parquet, txt, md, pdf, a folder or pattern of such files, an Arrow folder, hf:NAME, s3://."""
     output: str
     """Where the rows go; same kinds, by the ending."""
 

@@ -195,6 +195,7 @@ def as_json(preview: Preview) -> dict[str, Any]:
 
 
 def _step_json(step: StepPreview) -> dict[str, Any]:
+    written = set(step.step.block.writes())
     return {
         "name": step.step.name,
         "type": step.step.block.type_name,
@@ -209,7 +210,7 @@ def _step_json(step: StepPreview) -> dict[str, Any]:
         "rejects": [reject.model_dump() for reject in step.rejects],
         "rows": step.after.to_pylist(),
         "row_ids": ids_of(step.before),
-        "columns_in": [name for name in step.before.column_names if name != ROW_ID],
+        "columns_kept": [name for name in step.before.column_names if name != ROW_ID and name not in written],
         "parents": _parents(step),
     }
 

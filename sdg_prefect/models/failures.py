@@ -35,7 +35,11 @@ class Verdict:
 
 _BY_STATUS: dict[int, Verdict] = {
     400: Verdict(Reach.ROW, "BadRequest"),
-    401: Verdict(Reach.RUN, "WrongKey", "Check the key in the variable that the endpoint's 'api_key_env' names."),
+    401: Verdict(
+        Reach.RUN,
+        "WrongKey",
+        "Check the key, in the variable that 'api_key_env' or --api-key-env names; else in the provider's, as OPENAI_API_KEY.",
+    ),
     402: Verdict(Reach.RUN, "QuotaUsedUp", "Top up the account, then run the same command again: nothing is paid twice."),
     403: Verdict(Reach.RUN, "NotAllowed", "The key may not use this model; check its rights."),
     404: Verdict(Reach.RUN, "UnknownModel", "Check the model's name and the endpoint's address."),

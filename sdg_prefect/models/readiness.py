@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 
 from sdg_prefect.errors import EndpointError
@@ -71,7 +72,10 @@ async def _ask_for_models(endpoint: Endpoint, base: str) -> None:
             ) from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             if attempt == _ATTEMPTS:
-                reason = getattr(error, "strerror", None) or type(error).__name__
+                number = getattr(error, "errno", None)
+                reason = (
+                    os.strerror(number) if number and number > 0 else getattr(error, "strerror", None) or type(error).__name__
+                )
                 raise EndpointError(
                     f"endpoint {shown} does not answer ({reason}).",
                     "Check the address and that the server is up; the same command goes on from here.",

@@ -13,7 +13,7 @@ from sdg_prefect.report.mermaid import mermaid
 from sdg_prefect.report.picture import flow_svg
 from sdg_prefect.report.profile import label_shares
 from sdg_prefect.report.timeline import Timeline
-from sdg_prefect.report.wording import number, share, usd, words
+from sdg_prefect.report.wording import number, share, small_usd, usd, words
 
 _MOOD = {"completed": "good", "completed_with_rejects": "warn", "stopped_by_budget": "warn", "interrupted": "warn"}
 _SECTIONS = {
@@ -83,7 +83,7 @@ def _tiles(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "tokens out", compact(report["tokens_out"])
         yield "cost", usd(report["cost_usd"], is_known=report["cost_known"])
     if report.get("cost_per_row_usd"):
-        yield "cost of a row", f"${report['cost_per_row_usd']:.3g}"
+        yield "cost of a row", small_usd(report["cost_per_row_usd"])
     yield "time", f"{report['seconds']:,.1f} s"
 
 

@@ -41,7 +41,7 @@ def passages(step: Mapping[str, Any]) -> Iterator[Passage]:
         rows.setdefault(parent, []).append(row)
     for row_id in step["row_ids"]:
         asked, lost = exchanges.get(row_id, []), rejects.get(row_id, [])
-        made = list(_made(rows.get(row_id, []), {ROW_ID, *step["columns_in"]}))
+        made = list(_made(rows.get(row_id, []), {ROW_ID, *step["columns_kept"]}))
         made += [("rejected", f"{one['error']}: {one['message']}") for one in lost]
         if asked or made:
             yield Passage(row_id, list(_asked(asked)), list(_said(asked)), made, bool(lost))

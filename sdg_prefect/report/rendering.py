@@ -8,6 +8,7 @@ from typing import Any
 from sdg_prefect.counts import Counts
 from sdg_prefect.report.inert import in_markdown
 from sdg_prefect.report.run_report import RunReport
+from sdg_prefect.report.wording import small_usd
 
 _HEAD = (
     "block",
@@ -66,7 +67,7 @@ def headline(report: RunReport) -> str:
     if total.cost_usd:
         parts.append(f"${total.cost_usd:.4f}")
     if report.cost_per_row:
-        parts.append(f"${report.cost_per_row:.3g} a row")
+        parts.append(f"{small_usd(report.cost_per_row)} a row")
     if not total.cost_known:
         parts.append("price unknown" if not total.cost_usd else "and calls of unknown price")
     return f"{report.status.replace('_', ' ')}: {', '.join(parts)} in {report.seconds:.1f} s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 
@@ -54,3 +55,8 @@ def usd(value: float | None, *, is_known: bool = True) -> str:
     if not is_known:
         return f"over ${value:,.4f}" if value else "not known"
     return f"${value:,.4f}" if value else "·"
+
+
+def small_usd(value: float) -> str:
+    """Write what one row costs, mostly far less than a cent, in two or three figures."""
+    return f"${Decimal(f'{value:.3g}' if value >= 0.01 else f'{value:.2g}'):f}"

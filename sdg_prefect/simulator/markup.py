@@ -11,7 +11,8 @@ from sdg_prefect.simulator.roles import is_given_name
 
 _FENCE = re.compile(
     r"\[(?P<the>The )?(?P<side>Start|Beginning|End) of (?P<name>[^\[\]\n]{1,60})\]"
-    r"|<(?P<slash>/?)(?P<tag>[A-Za-z][\w-]{0,40})>",
+    r"|<(?P<slash>/?)(?P<tag>[A-Za-z][\w-]{0,40})>"
+    r"|\[(?P<stroke>/?)(?P<square>[A-Za-z][\w -]{0,30})\]",
     re.IGNORECASE,
 )
 _BARE = re.compile(
@@ -84,7 +85,7 @@ def read_markup(text: str) -> Markup:
     if "[" not in text and "<" not in text and ":" not in text:
         return Markup()
     fenced = list(_fenced_sections(text)) if "[" in text or "<" in text else []
-    bare = _bare_sections(text) if "[" in text else []
+    bare = [one for one in _bare_sections(text) if not _is_closed(one.slot.name, text)] if "[" in text else []
     sections = tuple((one.place, one.name, one.body) for one in (*fenced, *bare) if _is_filled(one))
     slots = _asked_fences(fenced) or _asked_bare(bare) or _asked_labels(text)
     marks = sorted({found.start() for pattern in (_FENCE, _BARE, _OPEN_LABEL) for found in pattern.finditer(text)})
@@ -96,26 +97,39 @@ def _is_filled(section: _Section) -> bool:
 
 
 def _fenced_sections(text: str) -> Iterator[_Section]:
-    """Yield each `[Start of X]…[End of X]` and `<x>…</x>` of the text."""
-    found = [match for match in _FENCE.finditer(text) if (match["tag"] or "").lower() not in _HTML]
+    """Yield each `[Start of X]…[End of X]`, `<x>…</x>` and `[X]…[/X]` of the text."""
+    tags = (match for match in _FENCE.finditer(text) if (match["tag"] or "").lower() not in _HTML)
+    found = [match for match in tags if not match["square"] or _is_closed(match["square"], text)]
     for index, match in enumerate(found):
-        name = (match["name"] or match["tag"]).strip()
-        if match["slash"] or (match["side"] or "").lower() == "end":
+        name = (match["name"] or match["tag"] or match["square"]).strip()
+        if match["slash"] or match["stroke"] or (match["side"] or "").lower() == "end":
             continue
         following = found[index + 1] if index + 1 < len(found) else None
         end = following.start() if following else len(text)
         raw = text[match.end() : end]
         before = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
         asked = _is_mention(before, raw)
-        closing = f"</{match['tag']}>" if match["tag"] else f"[End of {name}]"
+        closing = f"</{name}>" if match["tag"] else f"[/{name}]" if match["square"] else f"[End of {name}]"
         if asked and is_given_name(name) and not _FILLING.search(before):
             continue
         if match["tag"] and not asked and closing not in text:
             continue
         slot = Slot(name=name, opening=match.group(), closing=closing)
         body = raw.strip()
-        blank = bool(_PLACEHOLDER.match(body)) and not (body == "" and "\n" in raw)
+        is_shown = following is not None and following.group() == closing and _is_in_a_sentence(before, raw)
+        blank = is_shown or (bool(_PLACEHOLDER.match(body)) and not (body == "" and "\n" in raw))
         yield _Section(match.start(), name.lower(), slot, body, asked, blank and not asked)
+
+
+def _is_closed(name: str, text: str) -> bool:
+    """Tell whether a tag in square brackets is closed as those in angle brackets are."""
+    return f"[{name}]" in text and f"[/{name}]" in text
+
+
+def _is_in_a_sentence(before: str, body: str) -> bool:
+    """Tell whether a tag shows, in the middle of a sentence, how the reply is to be written."""
+    is_short = len(body) <= 60 and "\n" not in body
+    return is_short and bool(re.search(r"[a-z],? $", before) or (before.strip() and _ASKING.search(before)))
 
 
 def _is_mention(before: str, after: str) -> bool:

@@ -41,6 +41,7 @@ _USER_TURN = re.compile(
 )
 _TEMPLATE_SIGNS = ("<|", "INST]", "<s>", "_of_turn>")
 _HEADERS = re.compile(r"^[ \t]*(?:system|user|assistant|model)[ \t]*$", re.MULTILINE)
+_REQUEST = re.compile(r"\s*(?:you|write|read|give|ask|answer|judge|reply|rate|say|think of|the answer)\b", re.IGNORECASE)
 _MULTIPLE_CHOICE = re.compile(r"\bmultiple[- ]choice questions?\b", re.IGNORECASE)
 
 
@@ -153,7 +154,7 @@ def read_prompt(text: str) -> Reading:
         if role is not Role.TASK:
             instructions = instructions.replace(body, "\n")
     if not given:
-        material, question, instructions = _split_untagged(prompt)
+        material, question, instructions = _split_untagged(prompt, markup.slots)
         given = {Role.MATERIAL: material, Role.QUESTION: question}
     return Reading(
         slots=markup.slots,
@@ -207,11 +208,20 @@ def _headed_sections(prompt: str, marks: tuple[int, ...]) -> Iterator[tuple[int,
         yield start, name, body.split("\n\n")[0] if role_of(name) is Role.TASK else body
 
 
-def _split_untagged(prompt: str) -> tuple[str, str, str]:
+def _split_untagged(prompt: str, slots: tuple[Slot, ...]) -> tuple[str, str, str]:
     """Split a prompt without sections into material, question and instructions."""
-    paragraphs = [paragraph.strip() for paragraph in re.split(r"\n\s*\n", prompt) if paragraph.strip()]
+    text = prompt
+    if slots:
+        told = [line for line in prompt.splitlines() if not _is_request(line, slots)]
+        text = "\n".join(told) if any(map(str.strip, told)) else prompt
+    paragraphs = [paragraph.strip() for paragraph in re.split(r"\n\s*\n", text) if paragraph.strip()]
     telling = [paragraph for paragraph in paragraphs if not _INSTRUCTION.match(paragraph)] if paragraphs[1:] else []
     longest = max(telling, key=len, default="")
     if len(longest) > 120 and len(sentences_of(longest)) > 1:
         return longest, "", prompt.replace(longest, "\n")
-    return "", "\n".join(telling) or prompt.strip(), prompt
+    return "", "\n".join(telling) or text.strip(), prompt
+
+
+def _is_request(line: str, slots: tuple[Slot, ...]) -> bool:
+    """Tell whether a line says what is to be done, or how the reply is to be written."""
+    return bool(_REQUEST.match(line) or _INSTRUCTION.match(line)) or any(slot.opening and slot.opening in line for slot in slots)

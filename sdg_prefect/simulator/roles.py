@@ -65,7 +65,7 @@ _KINDS: tuple[tuple[str, Kind], ...] = (
     (r"rubrics?|plan|steps|criteria|outline|guidelines|suggestions|improvements", Kind.CRITERIA),
     (r"summary|summaries|abstract|tl dr|overview|description|gist", Kind.SUMMARY),
     (r"keywords?|key words|entities|tags|terms|keyphrases", Kind.KEYWORDS),
-    (r"questions?|query|queries|instructions?|prompts?|problem|exercise|tasks?|requests?", Kind.QUESTION),
+    (r"questions?|q|query|queries|instructions?|prompts?|problem|exercise|tasks?|requests?", Kind.QUESTION),
     (r"answers?|responses?|repl(?:y|ies)|output|solution|completion|result", Kind.ANSWER),
     (r"labels?|categor(?:y|ies)|class(?:es|ification)?|emotions?|sentiments?|type|tone"
      r"|difficulty", Kind.LABEL),

@@ -22,10 +22,25 @@ async function byKeyboard(page) {
     if (found) reached.add(found[0]);
     if (found && found[1] === "none") unseen++;
   }
-  await page.focus("summary").catch(() => {});
-  await page.keyboard.press("Enter");
-  const opens = await page.evaluate(() => !document.querySelector("summary") || document.querySelector("details").open);
+  let opens = true;
+  if (await page.$("summary")) {
+    await page.focus("summary");
+    await page.keyboard.press("Enter");
+    opens = await page.evaluate(() => document.querySelector("details").open);
+  }
   return { wanted, reached: reached.size, unseen, opens };
+}
+
+// How many results a search has that is made by keyboard alone; -1 where the page has no search.
+async function bySearch(page) {
+  if (!(await page.$("[data-md-component='search-query']"))) return -1;
+  await page.evaluate(() => document.activeElement.blur());
+  await page.keyboard.press("/");
+  await page.keyboard.type("budget");
+  await page.waitForSelector(".md-search-result__item", { timeout: 20000 }).catch(() => {});
+  const found = await page.evaluate(() => document.querySelectorAll(".md-search-result__item").length);
+  await page.keyboard.press("Escape");
+  return found;
 }
 
 async function look(browser, file, width, height, colorScheme) {
@@ -40,6 +55,7 @@ async function look(browser, file, width, height, colorScheme) {
   await page.goto(`file://${path.resolve(file)}`);
   const milliseconds = Date.now() - started;
   const keyboard = await byKeyboard(page);
+  const found = await bySearch(page);
   await page.evaluate(() => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
@@ -48,7 +64,8 @@ async function look(browser, file, width, height, colorScheme) {
   if (process.env.SHOTS) await page.screenshot({ path: path.join(process.env.SHOTS, `${name}.png`), fullPage: true });
   await context.close();
   const faults = violations.map((one) => ({ id: one.id, impact: one.impact, where: one.nodes.map((node) => node.html.slice(0, 200)).slice(0, 3) }));
-  return { name, milliseconds, asked: asked.length, failures, overflow, keyboard, faults };
+  const elsewhere = asked.filter((url) => !/^(file|data|blob|about):/.test(url));
+  return { name, milliseconds, asked: asked.length, elsewhere, found, failures, overflow, keyboard, faults };
 }
 
 (async () => {

@@ -19,32 +19,14 @@ import httpx
 import pytest
 
 from sdg_prefect.engine.server import begin_managed, wait_until_ready
-from tests.e2e.commands import ROOT, start, user_environment, wait_for
+from tests.e2e.commands import start, user_environment, wait_for
 from tests.e2e.servers import ask
+from tests.pages import Page
 
 pytestmark = pytest.mark.e2e
 
-_FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```\s*$", re.DOTALL | re.MULTILINE)
 _OURS = "python -m sdg_prefect "
 _DONE = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-
-
-class Page:
-    """The commands and files of a page, up to a heading."""
-
-    def __init__(self, page: str, end: str = "\n\n\n") -> None:
-        self.text = (ROOT / page).read_text("utf-8").partition(end)[0]
-
-    def files(self) -> dict[str, str]:
-        """Return the files that the page writes out."""
-        named = ((match["info"].partition(" ")[2].strip(), match["text"]) for match in _FENCE.finditer(self.text))
-        return {name: text for name, text in named if name}
-
-    def commands(self) -> list[str]:
-        """Return the commands, in order, without their remarks."""
-        shell = [match["text"] for match in _FENCE.finditer(self.text) if match["info"].strip() == "sh"]
-        lines = "".join(shell).replace("\\\n", " ").splitlines()
-        return [re.sub(r" {2,}# .*$", "", line) for line in lines if line.strip()]
 
 
 @pytest.fixture
@@ -58,9 +40,8 @@ def api() -> str:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The folder of the first flow of the README, with what the page adds to it."""
-    for page in (Page("README.md", "\n## A real model"), Page("docs/deploying.md")):
-        for name, text in page.files().items():
-            (tmp_path / name).write_text(text, "utf-8")
+    for page in (Page("README.md", "\n## Your own data"), Page("docs/deploying.md")):
+        page.write_files(tmp_path)
     return tmp_path
 
 

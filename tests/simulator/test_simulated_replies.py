@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from sdg_prefect.simulator import SimulatedModel, SimulatorSettings
+from sdg_prefect.simulator.replying import FREE, write_reply
 
 DOCUMENT = (
     "Tidal marshes are wetlands at the edge of the sea. They are flooded twice a day by salt water. "
@@ -319,3 +320,22 @@ def test_a_wrong_script_names_its_line(tmp_path: Path) -> None:
         SimulatedModel(SimulatorSettings(replies=script)),
     ):
         raise AssertionError("the model must not start")
+
+
+@pytest.mark.parametrize(
+    ("asked", "tags"),
+    [
+        ("Write a question about it, as [Q]your question[/Q] and [A]your answer[/A].", ("Q", "A")),
+        ("[Question]your question[/Question]\n[Answer]your answer[/Answer]", ("Question", "Answer")),
+        ("Write a question, as <question>your question</question>, and the answer that the\ntext gives, as <answer>the answer</answer>.", ("question", "answer")),
+        ("Reply as <sentiment>positive or negative</sentiment> and <reason>one sentence</reason>", ("sentiment", "reason")),
+    ],
+)  # fmt: skip
+def test_tags_in_the_middle_of_a_sentence_are_filled_from_the_text(asked: str, tags: tuple[str, ...]) -> None:
+    reply = write_reply(f"You teach.\nCork floats because its cells are filled with air.\n{asked}", None, 0, FREE, thinks=False)
+    for tag in tags:
+        body = re.search(rf"[<\[]{tag}[>\]](.*?)[<\[]/{tag}[>\]]", reply, re.DOTALL)
+        assert body is not None, reply
+        assert body[1].strip()
+        assert not re.search("your|write|reply|[<>]", body[1], re.IGNORECASE), reply
+    assert re.search("cork|cells|floats", reply, re.IGNORECASE)

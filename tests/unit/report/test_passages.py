@@ -36,7 +36,7 @@ def step(text: str = "Why do bees dance?", **changed: Any) -> dict[str, Any]:
             {"__row_id__": "c", "document": "e", "question": None},
         ],
         "row_ids": ["a", "b", "c"],
-        "columns_in": ["document"],
+        "columns_kept": ["document"],
         "parents": ["a", "a", "c"],
     }
     return made | changed
@@ -44,7 +44,7 @@ def step(text: str = "Why do bees dance?", **changed: Any) -> dict[str, Any]:
 
 def told(text: str = "Why do bees dance?") -> dict[str, Any]:
     """Return the JSON of a preview."""
-    quiet = step(name="keep", type="Filter", exchanges=[], rejects=[], columns_in=["document", "question"])
+    quiet = step(name="keep", type="Filter", exchanges=[], rejects=[], columns_kept=["document", "question"])
     return {
         "flow": "small",
         "steps": [step(text), quiet],
