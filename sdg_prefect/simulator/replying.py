@@ -101,7 +101,7 @@ def _fill_slots(reading: Reading, writer: Writer) -> str:
 
 
 def _filled(slot: Slot, kind: Kind, writer: Writer, turn: int, *, paired: bool) -> str:
-    return writer.choose(slot.choices) if slot.choices else writer.write(kind, turn, paired=paired)
+    return writer.draw(slot.choices) if slot.choices else writer.write(kind, turn, paired=paired)
 
 
 def _turn_of(kinds: list[Kind], place: int, turn: int) -> int:
