@@ -41,6 +41,8 @@ _PLACEHOLDER = re.compile(
     r"|(?:the |a |an )?(?:[a-z]+ ){0,3}(?:here|text|goes here))$",
     re.IGNORECASE,
 )
+_CHOICES = re.compile(r"^[\w-]{1,20}(?:, [\w-]{1,20})*,? or [\w-]{1,20}$")
+"""A placeholder that says what may stand there, such as `A, B or tie`."""
 _FILLING = re.compile(r"\b(?:return|wrap|write|begin|start|generate|put|enclose|output|place|produce|provide)\b", re.IGNORECASE)
 _ASKING = re.compile(rf"{_FILLING.pattern}|\b(?:answer|reply|respond|give|format|use)\b", re.IGNORECASE)
 
@@ -52,6 +54,8 @@ class Slot:
     name: str
     opening: str
     closing: str
+    choices: tuple[str, ...] = ()
+    """What may stand there, where the prompt lists it in the place itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +118,12 @@ def _fenced_sections(text: str) -> Iterator[_Section]:
             continue
         if match["tag"] and not asked and closing not in text:
             continue
-        slot = Slot(name=name, opening=match.group(), closing=closing)
         body = raw.strip()
+        choices = tuple(re.split(r",? or |, ", body)) if _CHOICES.match(body) else ()
+        slot = Slot(name=name, opening=match.group(), closing=closing, choices=choices)
         is_shown = following is not None and following.group() == closing and _is_in_a_sentence(before, raw)
-        blank = is_shown or (bool(_PLACEHOLDER.match(body)) and not (body == "" and "\n" in raw))
+        is_open = bool(choices) or is_shown
+        blank = is_open or (bool(_PLACEHOLDER.match(body)) and not (body == "" and "\n" in raw))
         yield _Section(match.start(), name.lower(), slot, body, asked, blank and not asked)
 
 

@@ -93,11 +93,15 @@ def _fill_slots(reading: Reading, writer: Writer) -> str:
     blocks = []
     for turn in range(turns):
         parts = [
-            _wrap(slot, writer.write(kind, _turn_of(kinds, place, turn) if repeats else place, paired=asks))
+            _wrap(slot, _filled(slot, kind, writer, _turn_of(kinds, place, turn) if repeats else place, paired=asks))
             for place, (slot, kind) in enumerate(zip(reading.slots, kinds, strict=True))
         ]
         blocks.append("\n".join(parts))
     return "\n\n".join(blocks)
+
+
+def _filled(slot: Slot, kind: Kind, writer: Writer, turn: int, *, paired: bool) -> str:
+    return writer.draw(slot.choices) if slot.choices else writer.write(kind, turn, paired=paired)
 
 
 def _turn_of(kinds: list[Kind], place: int, turn: int) -> int:

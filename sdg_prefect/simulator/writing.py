@@ -218,6 +218,10 @@ class Writer:
             return best
         return pick(options, self._key, "option") if options else ""
 
+    def draw(self, options: tuple[str, ...]) -> str:
+        """Return one of some options by chance."""
+        return pick(options, self._key, "option")
+
     def topic(self, turn: int) -> str:
         """Write a title of two words."""
         a, b, _ = self._words(turn)

@@ -103,9 +103,12 @@ def read_objects(root: Root, run_ids: Iterable[str], name: str) -> dict[str, dic
 
 def read_rejects_of(root: Root, run_id: str) -> list[dict[str, Any]]:
     """Read the rejected rows of a run; none where it rejected none."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not root.exists("runs", run_id, REJECTS_FILE):
         return []
-    rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(root.read("runs", run_id, REJECTS_FILE))).to_pylist()
+    content = pa.BufferReader(root.read("runs", run_id, REJECTS_FILE))
+    # Without threads: one that just begins when a short command ends makes the process abort (seen with pyarrow 26).
+    rows: list[dict[str, Any]] = pq.ParquetFile(content).read(use_threads=False).to_pylist()
     return rows

@@ -123,6 +123,13 @@ def test_a_judge_answers_in_the_tags_that_are_asked_for(model: SimulatedModel) -
     assert tagged("Context", text) == []
 
 
+def test_what_a_place_of_the_reply_lists_is_what_stands_there(model: SimulatedModel) -> None:
+    prompt = "Which joke is better, A or B?\n<feedback>your comparison</feedback>\n<verdict>A, B or tie</verdict>\n\nJoke {}"
+    replies = [texts(ask(model, prompt.format(number)))[0] for number in range(20)]
+    found = {verdict for reply in replies for verdict in re.findall("<verdict>(.*)</verdict>", reply)}
+    assert found == {"A", "B", "tie"}
+
+
 def test_judges_mostly_say_yes_and_sometimes_no(model: SimulatedModel) -> None:
     verdicts = [
         tagged("Answer", text)[0]
