@@ -26,8 +26,7 @@ from sdg_prefect.engine.deploying import schedules_of
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.parameters import DeployedOptions
 from sdg_prefect.engine.preparing import prepare
-from sdg_prefect.spec.flow_reference import flows_page
-from sdg_prefect.spec.ready import ready_flows, ready_folder
+from sdg_prefect.spec.ready import ready_folder
 from tests.flows import is_flow
 from tests.pages import OURS, ROOT, Page, arguments, documents
 
