@@ -101,12 +101,15 @@ def _blocks(standing: Standing, rates: Rates, width: int, room: int) -> Table:
     bar = 16 if width >= 100 else 8
     columns = [one for one in _figures(standing, rates) if any(map(one.cell, shown))]
     longest = max((len(plain(block.name)) for block in shown), default=0)
+
     # What matters least goes first, where a terminal is narrow.
-    while sum(one.width + _GAP for one in columns) + bar + _GAP + min(longest, _SHORTEST_NAME) > width and len(columns) > 1:
+    def room_for_names() -> int:
+        return width - sum(one.width + _GAP for one in columns) - bar - 2 * _GAP
+
+    while room_for_names() < min(longest, _SHORTEST_NAME) and len(columns) > 1:
         columns.remove(max(columns, key=lambda one: one.rank))
-    rest = width - sum(one.width + _GAP for one in columns) - bar - _GAP
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bright_black", show_edge=False)
-    table.add_column("block", overflow="ellipsis", no_wrap=True, max_width=max(4, min(rest - _GAP, _LONGEST_NAME)))
+    table.add_column("block", overflow="ellipsis", no_wrap=True, max_width=max(4, min(room_for_names(), _LONGEST_NAME)))
     table.add_column("", no_wrap=True, width=bar)
     for column in columns:
         table.add_column(column.head, justify="right", no_wrap=True, style=column.style)

@@ -83,6 +83,7 @@ def test_it_fits_every_terminal(width: int) -> None:
         assert max(map(len, lines)) <= width
         assert len(lines) <= max(height, 12)
         if width >= 40:
+            assert any(line.startswith("keep ") for line in lines)
             assert any("rejected" in line for line in lines)
             assert any("600/1,000" in line for line in lines)
 
