@@ -75,12 +75,12 @@ def _parted(look: Look, step: Step, group: list[Piece], before: Sequence[Sample]
     if done is not None and still_open.high == 0:
         return [[replace(piece, home=home) for piece in look.cut(step, part)] for part in done.parts]
     every = still_open if done is not None else sum((piece.rows for piece in group), Guess())
-    shares = _shares(step.block.conditions, [part.num_rows for part in done.parts] if done is not None else [], before, every)
+    shares = lane_shares(step.block.conditions, [part.num_rows for part in done.parts] if done is not None else [], before, every)
     known = [done.parts[lane] if done is not None else None for lane in range(len(shares))]
     return [[Piece(None, part, every.times(share), home)] for part, share in zip(known, shares, strict=True)]
 
 
-def _shares(conditions: Sequence[str], seen: Sequence[int], before: Sequence[Sample], count: Guess) -> list[Guess]:
+def lane_shares(conditions: Sequence[str], seen: Sequence[int], before: Sequence[Sample], count: Guess) -> list[Guess]:
     """Guess which share of rows goes into each lane; the last lane is that of rows for which no condition holds."""
     settled = [settled_verdict(condition) for condition in conditions]
     ends = settled.index(True) if True in settled else len(conditions)
