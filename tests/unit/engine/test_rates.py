@@ -12,7 +12,7 @@ from sdg_prefect.blocks.columns import FlattenColumnsBlock
 from sdg_prefect.blocks.conversations import HoldConversation
 from sdg_prefect.blocks.drawing import RowMultiplierBlock
 from sdg_prefect.blocks.heuristics import FilterByHeuristics
-from sdg_prefect.blocks.judges import JudgeAnswer
+from sdg_prefect.blocks.judge_answers import JudgeAnswer
 from sdg_prefect.engine.guess import Guess
 from sdg_prefect.engine.rates import Sample, calls_bounds, rate, rows_bounds
 from sdg_prefect.plan.plan import Step
