@@ -107,7 +107,9 @@ class Outlook:
             return "the estimate is above the budget: the run will stop before its end"
         if any(total.likely is not None and total.likely > left for total, left in totals):
             return "the estimate is above the budget: the run will probably stop before its end"
-        if any(total.high is None or total.high > left for total, left in totals):
+        if any(total.high is None for total, _ in totals):
+            return "what it takes at most is not known yet: the run may stop before its end"
+        if any(total.high is not None and total.high > left for total, left in totals):
             return "the most of the estimate is above the budget: the run may stop before its end"
         return ""
 
