@@ -131,6 +131,15 @@ class Block(Frozen):
         """Return how many calls one input row takes; 0 for a block that calls no model."""
         return 1 if any(True for _ in self.model_ids()) else 0
 
+    def calls_range(self) -> tuple[int, int, int | None]:
+        """Return the least, the likely and the most calls that one input row takes; None for the most where nothing bounds it."""
+        calls = self.calls_per_row()
+        return calls, calls, calls
+
+    def rows_per_row(self) -> tuple[int, int | None]:
+        """Return how many rows one input row probably gives, by the fields alone, and the most; None where nothing bounds it."""
+        return (1, None) if self.makes_rows else (1, 1)
+
     def most_tokens_per_call(self) -> int | None:
         """Return how many tokens the reply to one call may have; None where nothing bounds it."""
         return None

@@ -244,6 +244,9 @@ class FlattenColumnsBlock(Block):
     def reads(self) -> Iterable[str]:
         return self.var_cols
 
+    def rows_per_row(self) -> tuple[int, int | None]:
+        return len(self.var_cols), len(self.var_cols)
+
     def columns_after(self, before: Columns) -> Columns:
         return before.minus(self.var_cols).plus((self.var_name, self.value_name))
 

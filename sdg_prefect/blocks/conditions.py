@@ -73,6 +73,17 @@ def condition_names(text: str) -> Variables:
     return _compiled(text).names
 
 
+def settled_verdict(text: str) -> bool | None:
+    """Return what a condition says of every row, where it looks at none, as `false` does; None where that depends on the row."""
+    compiled = _compiled(text)
+    if compiled.names.needed or compiled.names.optional:
+        return None
+    try:
+        return compiled.holds({})
+    except TemplateError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Verdicts:
     """What a condition says of rows."""

@@ -99,6 +99,10 @@ class HoldConversation(Block):
     def calls_per_row(self) -> int:
         return 2 * self.turns - (self.opening_col is not None)
 
+    def calls_range(self) -> tuple[int, int, int | None]:
+        most = self.calls_per_row()
+        return (most if self.closing is None else 1), most, most
+
     def most_tokens_per_call(self) -> int | None:
         params = {**DEFAULTS, **self.gen_kwargs}
         return int(params.get("max_completion_tokens") or params["max_tokens"])

@@ -47,6 +47,9 @@ class RowMultiplierBlock(WiredBlock):
     output_cols: Names = ()
     """Without effect: no column is made."""
 
+    def rows_per_row(self) -> tuple[int, int | None]:
+        return self.num_samples, self.num_samples
+
     def own_scope(self) -> Literal["row", "all"]:
         return "all" if self.shuffle else "row"
 

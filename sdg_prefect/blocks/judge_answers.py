@@ -69,6 +69,9 @@ class JudgeAnswer(Judge):
     def asks(self) -> object:
         return [self.criterion, sorted(self.rubric.items()), self.style]
 
+    def calls_range(self) -> tuple[int, int, int | None]:
+        return 1, 1, None if self.lists else 1
+
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Ask for the grade of each response."""
         import pyarrow as pa

@@ -102,6 +102,9 @@ class MCPAgentBlock(ServedModel):
         tools = Endpoint(model=self._tools_id, api_base=self.mcp_server_url, client="mcp", params=params)
         return {**super().own_endpoints(), self._tools_id: tools}
 
+    def calls_range(self) -> tuple[int, int, int | None]:
+        return 1, min(2, self.max_iterations), self.max_iterations
+
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Talk, round by round."""
         table = to_table(rows)

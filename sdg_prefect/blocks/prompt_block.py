@@ -114,6 +114,9 @@ class PromptBlock(Block):
         most = params.get("max_completion_tokens") or params.get("max_tokens")
         return int(most) * int(params.get("n") or 1) if most else None
 
+    def rows_per_row(self) -> tuple[int, int | None]:
+        return int(self.gen_kwargs.get("n") or 1), None
+
     def asks(self) -> object:
         return [message.model_dump() for message in self._first_prompt().messages]
 

@@ -151,6 +151,9 @@ class ScoreAnswer(Block):
     def most_tokens_per_call(self) -> int | None:
         return 0
 
+    def calls_range(self) -> tuple[int, int, int | None]:
+        return 1, 1, None if self.lists else 1
+
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Score; a row one of whose scores cannot be had is rejected."""
         import pyarrow as pa

@@ -159,6 +159,13 @@ class StructuredLLMBlock(Block):
         params = {**DEFAULTS, **self.gen_kwargs}
         return int(params.get("max_completion_tokens") or params["max_tokens"]) * int(params.get("n") or 1)
 
+    def calls_range(self) -> tuple[int, int, int | None]:
+        return 1, 1, 1 + self.corrections
+
+    def rows_per_row(self) -> tuple[int, int | None]:
+        replies = int(self.gen_kwargs.get("n") or 1)
+        return replies, None if self.rows_from is not None else replies
+
     def asks(self) -> object:
         return [self._schema.text, self.tell_schema, [message.model_dump() for message in self.config_path.messages]]
 

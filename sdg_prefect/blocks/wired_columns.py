@@ -135,6 +135,9 @@ class MeltColumnsBlock(RenamedBlock):
             raise PydanticCustomError("columns", message, {"count": len(self.output_cols)})
         return self
 
+    def rows_per_row(self) -> tuple[int, int | None]:
+        return len(self.input_cols), len(self.input_cols)
+
     @property
     def plain(self) -> Block:
         value, name = self.output_cols

@@ -24,7 +24,6 @@ _PER_PRICE = 1e6
 FROM_TEXT = "Tokens in are counted from the prompts, at 3 to 5 letters a token."
 FROM_REPLIES = "Tokens out and time go by the replies so far."
 FROM_LIMIT = "Tokens out are bounded by max_tokens alone; after the first replies there is a better number."
-ASSUMED = "How many rows a row gives is taken from the last run; before the first one, one for one."
 FROM_RUN = "Tokens go by an earlier run of this flow."
 
 
@@ -57,7 +56,7 @@ class Estimator:
         earlier = self.history.block(step.label, "llm_calls")
         each_in, note_in = _tokens_in(step, unasked, replies, earlier)
         each_out, note_out = _tokens_out(step, unasked, replies, earlier)
-        calls = found.calls.assumed()
+        calls = found.calls
         found.tokens_in, found.tokens_out = calls.times(each_in), calls.times(each_out)
         price = price_of(endpoint)
         found.cost_usd = None
@@ -70,7 +69,7 @@ class Estimator:
             timed = [reply for reply in replies if reply["seconds"]]
             waits = _each(timed, "seconds", 1) if timed else Guess(0, None, None)
             found.seconds = calls.times(waits).times(1 / found.at_once)
-        return [note for note in (note_in, note_out, ASSUMED if calls is not found.calls else "") if note]
+        return [note for note in (note_in, note_out) if note]
 
 
 def _tokens_in(

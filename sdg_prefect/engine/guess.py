@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 
@@ -34,10 +34,6 @@ class Guess:
         error = 2 * spread * math.sqrt(count + count * count / len(sample))
         return cls(max(0.0, count * mean - error), count * mean, count * mean + error)
 
-    def assumed(self) -> Guess:
-        """Return the likely number as if it were known, where there is no bound."""
-        return Guess.exactly(self.likely) if self.high is None and self.likely is not None else self
-
     @property
     def is_exact(self) -> bool:
         """True if the number is known."""
@@ -50,6 +46,10 @@ class Guess:
         """Multiply by a number that is not negative."""
         by = factor if isinstance(factor, Guess) else Guess.exactly(factor)
         return Guess(self.low * by.low, _product(self.likely, by.likely), _product(self.high, by.high))
+
+    def at_most(self, fold: float) -> Guess:
+        """Return the same number with a share of its upper bound, but not below what is likely."""
+        return replace(self, high=None if self.high is None else max(self.high * fold, self.likely or self.low))
 
     def to_json(self) -> dict[str, float | None]:
         """Return the three numbers, rounded to six places."""
@@ -72,7 +72,7 @@ class Guess:
             return f"at least {pattern.format(self.low)}" if self.low else "not known yet"
         likely, low = pattern.format(self.likely), pattern.format(self.low)
         if self.high is None:
-            return f"about {likely}"
+            return f"{likely} or more" if self.low >= self.likely else f"about {likely} or more"
         high = pattern.format(self.high)
         return likely if low == high else f"about {likely} ({low} to {high})"
 

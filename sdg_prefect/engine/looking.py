@@ -12,11 +12,13 @@ from sdg_prefect.engine.budgeting import spent_by_runs
 from sdg_prefect.engine.deciding import decided, known_decision
 from sdg_prefect.engine.estimating import Estimator
 from sdg_prefect.engine.foreseeing import fork, repeat
+from sdg_prefect.engine.glance import Glance
 from sdg_prefect.engine.guess import Guess
 from sdg_prefect.engine.history import History
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.outlook import Outlook, StepOutlook
 from sdg_prefect.engine.piece import Piece, known, pieces_of
+from sdg_prefect.engine.rates import Sample, calls_before, calls_bounds, rate, rows_before, rows_bounds
 from sdg_prefect.engine.rehearsal import Unasked, rehearse
 from sdg_prefect.frozen import digest
 from sdg_prefect.plan.plan import Fork, Node, PipelinePlan, Plan, Repeat, Step
@@ -101,31 +103,45 @@ class Look:
         found = StepOutlook(step.name)
         self.outlook.steps.append(found)
         ledger = self._ledger(step)
-        unasked, made = Unasked(), list[Piece]()
+        glances: list[tuple[int, Glance]] = []
         for number in range(step.times):
             given = pieces if step.times == 1 else [piece.in_round(number) for piece in pieces]
-            by_part: dict[int, list[Piece]] = {}
-            for group in [given] if step.scope == "all" else [[piece] for piece in given]:
-                parts, added = self._group(step, group, found, ledger)
-                unasked += added
-                for place, part in enumerate(parts):
-                    by_part.setdefault(place, []).append(replace(part, home=group[0].home))
-            made += [piece for place in sorted(by_part) for piece in by_part[place]]
+            groups = [given] if step.scope == "all" else [[piece] for piece in given]
+            glances += [(group[0].home, self._group(step, group, found, ledger)) for group in groups]
         if found.shards_there < found.shards or not found.shards:
             found.why = self.history.why_not(step)
+        rows_each = self._ask(step, [glance for _, glance in glances], found, ledger)
+        by_part: dict[int, list[Piece]] = {}
+        for home, glance in glances:
+            for place, part in enumerate(glance.pieces(rows_each)):
+                by_part.setdefault(place, []).append(replace(part, home=home))
+        return [piece for place in sorted(by_part) for piece in by_part[place]]
+
+    def _ask(self, step: Step, glances: Sequence[Glance], found: StepOutlook, ledger: ReadLedger | None) -> Guess:
+        """Count what is left to ask, and guess how many rows one of those gives whose output is not known."""
+        waiting = sum((glance.waiting for glance in glances), Guess())
+        still_open = sum((glance.asking for glance in glances), waiting)
+        seen_rows = sum((glance.rows for glance in glances), Sample())
+        seen_calls = sum((glance.calls for glance in glances), Sample())
+        rows_each = rate([seen_rows, rows_before(self.history, step)], rows_bounds(step), still_open)
+        if still_open.high != 0 and rows_each.high is None:
+            self.outlook.unknown.append(step.name)
         if step.models:
+            calls_each = rate([seen_calls, calls_before(self.history, step)], calls_bounds(step), waiting)
+            if waiting.high != 0 and calls_each.high is None:
+                self.outlook.unknown.append(step.name)
+            found.calls += waiting.times(calls_each)
             replies = ledger.sample(_SAMPLE) if ledger is not None else []
+            unasked = sum((glance.unasked for glance in glances), Unasked())
             notes = self.estimator.fill(found, step, unasked, replies)
             self.outlook.notes += [note for note in notes if note not in self.outlook.notes]
-        return made
+        return rows_each
 
     def _ledger(self, step: Step) -> ReadLedger | None:
         is_there = bool(step.ledger_key) and self.root.exists("ledger", step.ledger_key)
         return open_ledger(self.root, step.ledger_key) if is_there else None
 
-    def _group(
-        self, step: Step, group: list[Piece], found: StepOutlook, ledger: ReadLedger | None
-    ) -> tuple[list[Piece], Unasked]:
+    def _group(self, step: Step, group: list[Piece], found: StepOutlook, ledger: ReadLedger | None) -> Glance:
         """Look at what one task run would do."""
         refs = [piece.ref for piece in group if piece.ref is not None]
         found.shards += 1
@@ -135,15 +151,16 @@ class Look:
         checkpoint = _recorded(self.root, step, refs) if is_known else None
         if checkpoint is not None:
             found.shards_there += 1
-            return [Piece(ref, None) for ref in checkpoint.parts], Unasked()
+            parts = tuple(Piece(ref, None) for ref in checkpoint.parts)
+            came, given = (sum(piece.rows.low for piece in pieces) for pieces in (parts, group))
+            return Glance(parts, rows=Sample(given, came))
         rows = sum((piece.rows for piece in group), Guess())
         found.rows += rows
         table = self.load(group)
-        still_open = sum((piece.open_rows for piece in group), Guess())
         if table is None or not step.is_known:
-            found.calls += rows.times(_calls_per_row(step))
-            return [Piece(None, None, rows.times(self._yield(step)))], Unasked()
+            return Glance(waiting=rows)
         content = digest(tuple(ref.content for ref in refs)) if is_known else ""
+        still_open = sum((piece.open_rows for piece in group), Guess())
         return self._rehearse(step, table, content, still_open, found, ledger)
 
     def _decided(self, step: Step, group: list[Piece]) -> Step:
@@ -162,41 +179,30 @@ class Look:
 
     def _rehearse(
         self, step: Step, table: pa.Table, content: str, still_open: Guess, found: StepOutlook, ledger: ReadLedger | None
-    ) -> tuple[list[Piece], Unasked]:
+    ) -> Glance:
         asks = bool(step.models)
         # Without a ledger nothing can come out but the count of calls, for which some rows are enough.
         shown = table.slice(0, _SAMPLE) if asks and ledger is None else table
         done = rehearse(step, shown, content, self.plan.endpoints, ledger)
-        per_row = _calls_per_row(step)
         if done is None:
-            rows = Guess.exactly(table.num_rows) + still_open
-            found.calls += rows.times(per_row)
-            return [Piece(None, None, rows.times(self._yield(step)))], Unasked()
+            return Glance(waiting=Guess.exactly(table.num_rows) + still_open)
         share = table.num_rows / max(1, shown.num_rows)
         found.replayed += done.replayed
-        found.calls += Guess.exactly(round(done.unasked.calls * share)) + still_open.times(per_row)
-        open_rows = (Guess.exactly(round(done.rows_open * share)) + still_open).times(self._yield(step))
-        if open_rows.high == 0:
-            return [piece for part in done.parts for piece in self.cut(step, part)], done.unasked
-        return [Piece(None, concat(list(done.parts)), open_rows)], done.unasked
+        found.calls += Guess.exactly(round(done.unasked.calls * share))
+        glance = Glance(
+            waiting=still_open,
+            asking=Guess.exactly(round(done.rows_open * share)),
+            unasked=done.unasked,
+            rows=Sample(shown.num_rows - done.rows_open, sum(part.num_rows for part in done.parts)),
+            calls=Sample(shown.num_rows, done.replayed + done.unasked.calls) if asks else Sample(),
+        )
+        if still_open.high == 0 and done.rows_open == 0:
+            return replace(glance, parts=tuple(piece for part in done.parts for piece in self.cut(step, part)))
+        return replace(glance, table=concat(list(done.parts)))
 
     def cut(self, step: Step, part: pa.Table) -> list[Piece]:
         """Cut what a step gives into shards, if it waits for all rows."""
         return pieces_of(part, self.sizes.of(part.num_rows)) if step.scope == "all" else [known(part)]
-
-    def _yield(self, step: Step) -> Guess:
-        """Guess how many rows one row gives."""
-        block = step.block
-        earlier = self.history.block(step.label, "rows_in")
-        likely = earlier["rows_out"] / earlier["rows_in"] if earlier else 1.0
-        if not block.makes_rows and not block.model_ids():
-            return Guess.exactly(1) if block.leaves_out == "nothing" else Guess(0, min(1.0, likely), 1)
-        return Guess(0, likely, None)
-
-
-def _calls_per_row(step: Step) -> Guess:
-    calls = step.block.calls_per_row()
-    return Guess(0, calls, calls) if step.when else Guess.exactly(calls)
 
 
 def _recorded(root: Root, step: Step, refs: Sequence[DatasetRef]) -> Checkpoint | None:

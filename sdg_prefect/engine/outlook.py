@@ -9,6 +9,13 @@ from sdg_prefect.engine.guess import Guess
 from sdg_prefect.models.budget import Budget, Spent
 
 _NONE = Guess()
+_NOT_KNOWN = (
+    "How many rows one row gives, or how many calls it takes, is up to the replies in {}. None are there yet, and each is "
+    "counted as one; after a preview or a run there is a range."
+)
+_KNOWN = (
+    "How many rows and calls one row gives goes by the rows that are there, or by the last run, give or take two standard errors."
+)
 
 
 @dataclass
@@ -80,6 +87,8 @@ class Outlook:
     steps: list[StepOutlook] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What the numbers rest on."""
+    unknown: list[str] = field(default_factory=list)
+    """Steps of which nobody knows yet how many rows or calls a row gives there; they are counted with the fewest."""
     budget: Budget | None = None
     spent: Spent = field(default_factory=Spent)
     """What earlier runs have spent of the budget."""
@@ -98,7 +107,9 @@ class Outlook:
             return "the estimate is above the budget: the run will stop before its end"
         if any(total.likely is not None and total.likely > left for total, left in totals):
             return "the estimate is above the budget: the run will probably stop before its end"
-        if any(total.high is None or total.high > left for total, left in totals):
+        if any(total.high is None for total, _ in totals):
+            return "what it takes at most is not known yet: the run may stop before its end"
+        if any(total.high is not None and total.high > left for total, left in totals):
             return "the most of the estimate is above the budget: the run may stop before its end"
         return ""
 
@@ -143,7 +154,7 @@ class Outlook:
             "calls": self.calls.to_json(),
             **_amounts(self.tokens_in, self.tokens_out, self.cost_usd, self.seconds),
             "over_budget": self.over_budget or None,
-            "notes": self.notes,
+            "notes": self._told(),
             "steps": [step.to_json() for step in self.steps],
         }
 
@@ -163,7 +174,14 @@ class Outlook:
             spent = f", of which {self.spent.text(self.budget)} are spent" if self.spent.calls else ""
             over = f"; {self.over_budget}" if self.over_budget else ""
             lines.append(f"    budget:     {self.budget}{spent}{over}")
-        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+        return "\n".join([*lines, *(f"  {note}" for note in self._told())])
+
+    def _told(self) -> list[str]:
+        """Say what the numbers rest on."""
+        if self.unknown:
+            names = ", ".join(dict.fromkeys(self.unknown))
+            return [*self.notes, _NOT_KNOWN.format(names)]
+        return [*self.notes, _KNOWN] if not all(step.is_exact for step in self.steps) else self.notes
 
     def _time(self) -> str:
         waiting = [step for step in self.steps if step.in_batches and step.calls.high != 0]
@@ -171,7 +189,7 @@ class Outlook:
             return f"up to a day for the batches of {', '.join(step.name for step in waiting)}, often much less"
         if self.seconds.likely is not None:
             return f"{self.seconds.text('{:,.0f} s')}, as the calls so far went"
-        each = sum((step.calls.times(1 / step.at_once) for step in self.steps if step.at_once), Guess()).assumed()
+        each = sum((step.calls.times(1 / step.at_once) for step in self.steps if step.at_once), Guess())
         return f"{each.text('{:,.1f} s')} for each second that a call takes"
 
 
