@@ -60,3 +60,15 @@ def test_prefects_server_loads_the_block_types_by_entry_point_and_nothing_heavy_
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout.split("\n", 1) == ["sdg_prefect.engine.prefect_blocks", "[]\n"]
+
+
+def test_telemetry_that_nobody_asks_for_loads_no_sdk() -> None:
+    code = (
+        "import asyncio, sys; from sdg_prefect.engine.telemetry.run import telling_of\n"
+        "async def run():\n"
+        "    async with telling_of('flow', 'run', print): pass\n"
+        "asyncio.run(run()); print([name for name in sys.modules if name.startswith(('opentelemetry.sdk', 'opentelemetry.exporter'))])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.strip() == "[]"
