@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 _REACHED_WITHIN = 10.0
 """Seconds to wait for a scheduler at an address."""
+_AGAIN_WITHIN = "10 minutes"
 _LOOKED_AT_WITHIN = 60.0
 """Seconds that workers have to say whether they can work for a run."""
 
@@ -68,8 +69,11 @@ def _no_workers(error: Exception) -> ClusterError:
 
 def _local(workers: int | None) -> dict[str, Any]:
     """Return what describes workers of one thread each, as blocks in Python keep a core busy alone."""
+    from dask import config
     from dask.system import CPU_COUNT
 
+    # Dask gives up one that was killed and is not there again by then, and puts none in its place; a busy machine takes longer.
+    config.set({"distributed.deploy.lost-worker-timeout": _AGAIN_WITHIN})
     return {
         "n_workers": workers or CPU_COUNT,
         "threads_per_worker": 1,
@@ -82,7 +86,11 @@ def _local(workers: int | None) -> dict[str, Any]:
 
 def dask_setup(_worker: distributed.Worker) -> None:
     """Prepare a worker that was started for one run: the terminal's Ctrl-C is for the run, which ends its workers."""
+    from tqdm import tqdm
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Its usual lock is one for several processes, which Python would miss when the worker has ended at once.
+    tqdm.set_lock(threading.RLock())
 
 
 def dask_teardown(_worker: distributed.Worker) -> None:
