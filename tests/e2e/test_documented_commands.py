@@ -47,6 +47,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "docs/resuming.md": (),
     "docs/s3.md": (),
     "docs/tutorial.md": (),
+    "docs/watching.md": (),
     "examples/quickstart/README.md": (),
 }
 """Documents whose commands are given here, and what is run before: in a folder with the first flow of the README and the page's files."""
@@ -58,7 +59,9 @@ GIVEN_ELSEWHERE = {
     "docs/deploying.md": "test_deploying gives them, with a worker; those for containers need some",
     "docs/prefect-ui.md": "test_reviews gives those of a review that waits, test_notifications those of a webhook",
     "docs/several-machines.md": "test_dask and test_several_machines start the clusters, and run on them",
+    "docs/telemetry.md": "test_telemetry runs it, with a collector that listens",
     "examples/custom_block/README.md": _SHIPPED,
+    "examples/plugin/README.md": "test_plugins installs it and runs its flow and its tests",
     "examples/s3/README.md": _SHIPPED,
     "examples/several_models/README.md": _SHIPPED,
     "flows/README.md": _SHIPPED,
@@ -90,6 +93,7 @@ FRAGMENTS = {
 """Files of documents that are YAML and neither flow, prompt nor endpoints, and why that is right."""
 NAMELESS = {
     "docs/blocks.md": "test_block_standards runs each example, and compares the rows",
+    "examples/plugin/README.md": "some lines of the flow beside it",
     "flows/preferences/README.md": "some lines of the flow beside it",
 }
 """Documents with YAML that is no file, and why that is right."""
