@@ -40,6 +40,7 @@ async function bySearch(page) {
   await page.waitForSelector(".md-search-result__item", { timeout: 20000 }).catch(() => {});
   const found = await page.evaluate(() => document.querySelectorAll(".md-search-result__item").length);
   await page.keyboard.press("Escape");
+  await page.waitForTimeout(500);  // what fades out is pale for a moment
   return found;
 }
 
