@@ -17,8 +17,8 @@ FLOWS = sorted(
     path
     for folder in ("flows", "examples")
     for path in (ROOT / folder).rglob("flow.yaml")
-    # A block of one's own is known once its module is.
-    if not (path.parent / "blocks.py").exists()
+    # A block of one's own is known once its module is, and one of a package once that is installed.
+    if not any((path.parent / name).exists() for name in ("blocks.py", "pyproject.toml"))
 )
 GOOD: dict[str, Any] = {
     "block_type": "RenameColumns",
