@@ -74,6 +74,8 @@ NOT_GIVEN = {
     ". .venv/": "the environment of the tests is active",
     "prefect ": "test_deploying gives these, with a worker that takes the runs",
     "python -m sdg_prefect deploy ": "the same: it needs a pool",
+    "python tests/benchmarks/": "a benchmark takes minutes",
+    "node tests/browser/": "it needs a browser; make browser has one",
     "export PREFECT_API_URL=": "the tests have a server",
     "export AWS_PROFILE=": "the tests have keys of their own",
     "python -m sdg_prefect server stop": "all tests share one server; test_server stops one",
