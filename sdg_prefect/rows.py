@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.spill import spilled
@@ -99,6 +99,13 @@ def ids_of(table: pa.Table) -> list[str]:
     """Return the row ids of a table that carries them."""
     ids: list[str] = table.column(ROW_ID).to_pylist()
     return ids
+
+
+def values_of(table: pa.Table, columns: Container[str]) -> list[dict[str, Any]]:
+    """Return what each row has in some columns, by their names; one that is not there is left out."""
+    seen = table.select([name for name in table.column_names if name in columns])
+    # What a table without columns becomes is not left to the version of Arrow.
+    return seen.to_pylist() if seen.num_columns else [{} for _ in range(table.num_rows)]
 
 
 def without_ids(table: pa.Table) -> pa.Table:

@@ -12,7 +12,7 @@ from sdg_prefect.blocks.expansion import reject_failure
 from sdg_prefect.blocks.prompts import Prompt
 from sdg_prefect.blocks.sampling import DEFAULTS
 from sdg_prefect.models.completion import Completion, Failure, Message, Request
-from sdg_prefect.rows import ids_of
+from sdg_prefect.rows import ids_of, values_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +39,23 @@ class NoRequest(ValueError):
         """Class of the error, in one CamelCase word."""
 
 
+def responses_in(value: Any, column: str, *, lists: bool) -> list[Any]:
+    """Return the responses that a cell holds, to be judged or scored.
+
+    Args:
+        value: What it holds.
+        column: Its column.
+        lists: True if the column holds a list of responses in each row, not one.
+
+    Raises:
+        NoRequest: It holds none, or other than that.
+    """
+    responses = value if isinstance(value, list) else [value]
+    if not responses or isinstance(value, list) != lists or any(one is None for one in responses):
+        raise NoRequest("NoResponse", f"'{column}' does not hold {'a list of responses' if lists else 'a response'}.")
+    return responses
+
+
 def requests_for(
     table: pa.Table, columns: Sequence[str], make: Callable[[Mapping[str, Any], str], Request], context: Context
 ) -> tuple[list[int], list[Request]]:
@@ -53,10 +70,8 @@ def requests_for(
     Returns:
         The places of the rows in the table, and their requests.
     """
-    seen = table.select([name for name in table.column_names if name in columns])
-    rows: Sequence[Mapping[str, Any]] = seen.to_pylist() if seen.num_columns else [{}] * table.num_rows
     places, requests = [], []
-    for place, (row, row_id) in enumerate(zip(rows, ids_of(table), strict=True)):
+    for place, (row, row_id) in enumerate(zip(values_of(table, columns), ids_of(table), strict=True)):
         try:
             requests.append(make(row, row_id))
             places.append(place)

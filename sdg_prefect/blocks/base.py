@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from sdg_prefect.blocks.context import Context
+    from sdg_prefect.blocks.templates import Variables
     from sdg_prefect.models.endpoint import Endpoint
 
 
@@ -49,6 +50,12 @@ class Need:
     line: int = 0
     optional: bool = False
     """True where the block can do without, as in ``{% if x is defined %}``."""
+
+
+def needs_of(variables: Variables) -> list[Need]:
+    """Return the columns behind the names of a template or condition."""
+    needed = [Need(name) for name in sorted(variables.needed)]
+    return [*needed, *(Need(name, optional=True) for name in sorted(variables.optional))]
 
 
 class Block(Frozen):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from jinja2 import TemplateError
 from pydantic import Field
 
-from sdg_prefect.blocks.base import Block, Need
+from sdg_prefect.blocks.base import Block, Need, needs_of
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.templates import TemplateText, find_variables, render
-from sdg_prefect.rows import set_column, to_dataset, to_table
+from sdg_prefect.rows import set_column, to_dataset, to_table, values_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -50,8 +50,7 @@ class ComputeColumn(Block):
     """The type of the column. A ``list`` is one of texts: the template writes JSON, as ``{{ words | tojson }}`` does."""
 
     def reads(self) -> Iterable[Need]:
-        found = find_variables(self.template)
-        return [*(Need(name) for name in sorted(found.needed)), *(Need(name, optional=True) for name in sorted(found.optional))]
+        return needs_of(find_variables(self.template))
 
     def writes(self) -> Iterable[str]:
         return (self.output_col,)
@@ -61,11 +60,9 @@ class ComputeColumn(Block):
         import pyarrow as pa
 
         table = to_table(rows)
-        wanted = {need.column for need in self.reads()}
-        seen = table.select([name for name in table.column_names if name in wanted])
         kept: list[int] = []
         values: list[Any] = []
-        for place, row in enumerate(seen.to_pylist() if wanted else [{}] * table.num_rows):
+        for place, row in enumerate(values_of(table, {need.column for need in self.reads()})):
             text = ""
             try:
                 text = render(self.template, row)

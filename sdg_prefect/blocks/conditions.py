@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 from sdg_prefect.blocks.effort import limited
 from sdg_prefect.blocks.template_sandbox import Sandbox
 from sdg_prefect.blocks.templates import UNFIT, TemplateProblem, Variables, bounded, check_tree, variables_of
-from sdg_prefect.rows import PART_ROWS
+from sdg_prefect.rows import PART_ROWS, values_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,12 +100,9 @@ def judge(text: str, table: pa.Table) -> Verdicts:
 
     compiled = _compiled(text)
     wanted = compiled.names.needed | compiled.names.optional
-    seen = table.select([name for name in table.column_names if name in wanted])
     holds, failures = np.zeros(table.num_rows, np.bool_), dict[int, str]()
     for start in range(0, table.num_rows, PART_ROWS):
-        count = min(PART_ROWS, table.num_rows - start)
-        rows = seen.slice(start, count).to_pylist() if seen.num_columns else [{}] * count
-        for place, row in enumerate(rows, start):
+        for place, row in enumerate(values_of(table.slice(start, PART_ROWS), wanted), start):
             try:
                 holds[place] = compiled.holds(row)
             except TemplateError as error:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from jinja2 import TemplateError
 from pydantic import Field
 
-from sdg_prefect.blocks.base import Block, Need
+from sdg_prefect.blocks.base import Block, Need, needs_of
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.expansion import Expansion, reject_failure
 from sdg_prefect.blocks.format_messages import message_type
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.sampling import DEFAULTS, GenKwargs
-from sdg_prefect.blocks.templates import TemplateText, find_variables, render
+from sdg_prefect.blocks.templates import TemplateText, Variables, render, variables_in
 from sdg_prefect.models.completion import Failure, Request
-from sdg_prefect.rows import ids_of, to_dataset, to_table
+from sdg_prefect.rows import ids_of, to_dataset, to_table, values_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -85,10 +85,9 @@ class HoldConversation(Block):
     """Sampling parameters of both, over the defaults temperature 0 and max_tokens 4096."""
 
     def reads(self) -> Iterable[Need]:
-        found = [find_variables(text) for text in (self.user_system, self.system) if text is not None]
-        needed = frozenset().union(*(one.needed for one in found)) | ({self.opening_col} if self.opening_col else set())
-        optional = frozenset().union(*(one.optional for one in found)) - needed
-        return [*map(Need, sorted(needed)), *(Need(name, optional=True) for name in sorted(optional))]
+        found = variables_in(text for text in (self.user_system, self.system) if text is not None)
+        needed = found.needed | ({self.opening_col} if self.opening_col else set())
+        return needs_of(Variables(needed, found.optional - needed))
 
     def writes(self) -> Iterable[str]:
         return (self.output_col,)
@@ -113,9 +112,7 @@ class HoldConversation(Block):
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Let user and assistant speak in turns."""
         table = to_table(rows)
-        wanted = {need.column for need in self.reads()}
-        seen = table.select([name for name in table.column_names if name in wanted])
-        values = seen.to_pylist() if seen.num_columns else [{}] * table.num_rows
+        values = values_of(table, {need.column for need in self.reads()})
         going = [Talk(place, row_id, row) for place, (row_id, row) in enumerate(zip(ids_of(table), values, strict=True))]
         ended: list[Talk] = []
         for turn in range(self.turns):

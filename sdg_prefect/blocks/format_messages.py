@@ -9,13 +9,13 @@ from jinja2 import TemplateError
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from sdg_prefect.blocks.base import Block, Need
+from sdg_prefect.blocks.base import Block, Need, needs_of
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.expansion import Expansion
 from sdg_prefect.blocks.registry import block
-from sdg_prefect.blocks.templates import TemplateText, find_variables, render
+from sdg_prefect.blocks.templates import TemplateText, render, variables_in
 from sdg_prefect.frozen import Frozen
-from sdg_prefect.rows import to_dataset, to_table
+from sdg_prefect.rows import to_dataset, to_table, values_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,11 +92,8 @@ class FormatMessages(Block):
         return self
 
     def reads(self) -> Iterable[Need]:
-        found = [find_variables(turn.content) for turn in self.turns]
-        needed = frozenset().union(*(one.needed for one in found))
-        optional = frozenset().union(*(one.optional for one in found)) - needed
         columns = [name for name in (self.history_col, self.images_col) if name is not None]
-        return [*map(Need, columns), *map(Need, sorted(needed)), *(Need(name, optional=True) for name in sorted(optional))]
+        return [*map(Need, columns), *needs_of(variables_in(turn.content for turn in self.turns))]
 
     def writes(self) -> Iterable[str]:
         return (self.output_col,)
@@ -104,10 +101,8 @@ class FormatMessages(Block):
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Fill the templates of each row."""
         table = to_table(rows)
-        wanted = {need.column for need in self.reads()}
-        seen = table.select([name for name in table.column_names if name in wanted])
         expansion = Expansion((self.output_col,))
-        for place, row in enumerate(seen.to_pylist() if seen.num_columns else [{}] * table.num_rows):
+        for place, row in enumerate(values_of(table, {need.column for need in self.reads()})):
             try:
                 messages = self._messages(row)
             except TemplateError as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from sdg_prefect.blocks.asking import NoRequest, responses_in
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.expansion import Expansion, reject_failure
 from sdg_prefect.blocks.judge_prompts import USUAL_RUBRIC, grade_prompt, read_grade
@@ -105,11 +106,10 @@ class JudgeAnswer(Judge):
         places, requests = [], []
         ids = ids_of(table)
         for place, row in enumerate(table.select(list(dict.fromkeys(self.reads()))).to_pylist()):
-            value = row[self.response_col]
-            responses = value if isinstance(value, list) else [value]
-            if not responses or isinstance(value, list) != self.lists or any(one is None for one in responses):
-                wanted = "a list of responses" if self.lists else "a response"
-                context.reject(place, "NoResponse", f"'{self.response_col}' does not hold {wanted}.")
+            try:
+                responses = responses_in(row[self.response_col], self.response_col, lists=self.lists)
+            except NoRequest as error:
+                context.reject(place, error.error, str(error))
                 continue
             for number, response in enumerate(responses):
                 reference = None if self.reference_col is None else row[self.reference_col]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from sdg_prefect.blocks.base import Block, Columns, Need
+from sdg_prefect.blocks.base import Block, Columns, Need, needs_of
 from sdg_prefect.blocks.conditions import Condition, condition_names, judge
 from sdg_prefect.rows import PART_ROWS, is_reserved, set_column, to_dataset, to_table
 from sdg_prefect.spill import spilled
@@ -22,9 +22,7 @@ CONDITION_FAILED = "ConditionFailed"
 def names_needed(conditions: Iterable[str]) -> Iterator[Need]:
     """Name the columns that conditions look at."""
     for condition in conditions:
-        names = condition_names(condition)
-        yield from (Need(name) for name in sorted(names.needed))
-        yield from (Need(name, optional=True) for name in sorted(names.optional))
+        yield from needs_of(condition_names(condition))
 
 
 class LaneBlock(Block):

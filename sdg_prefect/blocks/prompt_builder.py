@@ -17,7 +17,7 @@ from sdg_prefect.blocks.prompts import PromptFile
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.wired import OneName, WiredBlock
 from sdg_prefect.errors import did_you_mean
-from sdg_prefect.rows import to_dataset, to_table
+from sdg_prefect.rows import to_dataset, to_table, values_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -79,8 +79,7 @@ class PromptBuilderBlock(WiredBlock):
 
         table = to_table(rows)
         expansion = Expansion(self.output_cols)
-        wanted = [name for name in table.column_names if name in self.input_cols]
-        for place, row in enumerate(table.select(wanted).to_pylist() if wanted else [{}] * table.num_rows):
+        for place, row in enumerate(values_of(table, self.input_cols)):
             try:
                 expansion.add(place, [self._filled(row)])
             except TemplateError as error:

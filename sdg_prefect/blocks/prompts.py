@@ -13,7 +13,7 @@ from sdg_prefect.blocks.base import Need
 from sdg_prefect.blocks.files import FlowFiles, file_validator, reported
 from sdg_prefect.blocks.filling import fill_template
 from sdg_prefect.blocks.shared_prefix import Known, shared_prefix, unshared_rest
-from sdg_prefect.blocks.templates import TemplateProblem, Variables, find_variables, render
+from sdg_prefect.blocks.templates import TemplateProblem, Variables, find_variables, render, variables_in
 from sdg_prefect.errors import Problem, did_you_mean
 from sdg_prefect.frozen import Frozen
 
@@ -48,9 +48,7 @@ class Prompt(Frozen):
     @cached_property
     def variables(self) -> Variables:
         """The names that the prompt takes from the row."""
-        found = [find_variables(message.content) for message in self.messages]
-        needed = frozenset().union(*(variables.needed for variables in found))
-        return Variables(needed, frozenset().union(*(variables.optional for variables in found)) - needed)
+        return variables_in(message.content for message in self.messages)
 
     def needs(self) -> list[Need]:
         """Name the columns that the prompt reads, with their places."""

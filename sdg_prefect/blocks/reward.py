@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from sdg_prefect.blocks.asking import NoRequest, responses_in
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.expansion import Expansion, reject_failure
@@ -162,10 +163,10 @@ class ScoreAnswer(Block):
         places, requests = [], []
         columns = (table.column(name).to_pylist() for name in self.reads())
         for place, (row_id, instruction, value) in enumerate(zip(ids_of(table), *columns, strict=True)):
-            responses = value if isinstance(value, list) else [value]
-            if not responses or isinstance(value, list) != self.lists or any(one is None for one in responses):
-                wanted = "a list of responses" if self.lists else "a response"
-                context.reject(place, "NoResponse", f"'{self.response_col}' does not hold {wanted}.")
+            try:
+                responses = responses_in(value, self.response_col, lists=self.lists)
+            except NoRequest as error:
+                context.reject(place, error.error, str(error))
                 continue
             for number, response in enumerate(responses):
                 said = [{"role": "user", "content": str(instruction)}, {"role": "assistant", "content": str(response)}]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -105,6 +105,13 @@ def find_variables(text: str) -> Variables:
     # What can be read may still be too deep to be compiled.
     compile_template(text)
     return variables_of(_read(text))
+
+
+def variables_in(texts: Iterable[str]) -> Variables:
+    """Return the names that templates take from the row together: what one of them needs is needed."""
+    found = [find_variables(text) for text in texts]
+    needed = frozenset[str]().union(*(one.needed for one in found))
+    return Variables(needed, frozenset[str]().union(*(one.optional for one in found)) - needed)
 
 
 def variables_of(tree: nodes.Template) -> Variables:

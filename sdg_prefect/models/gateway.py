@@ -255,15 +255,16 @@ class Gateway:
     def _limiter(self, place: Endpoint) -> Limiter:
         """Return the limiter of an address, which models that are served there share; the lowest limit counts."""
         if place.account not in self._limiters:
-            here = [other for other in self._called if other.account == place.account]
-            named = next((other.shared_limit for other in here if other.shared_limit), None)
+            named = next((other.shared_limit for other in self._at(place.account) if other.shared_limit), None)
             share = self._shares.of(named) if named and self._shares is not None else None
             self._limiters[place.account] = Limiter(self._most(place.account), share=share, valve=self._traffic.valve)
         return self._limiters[place.account]
 
+    def _at(self, account: tuple[str, str | None]) -> list[Endpoint]:
+        return [place for place in self._called if place.account == account]
+
     def _most(self, account: tuple[str, str | None]) -> int:
-        here = [place for place in self._called if place.account == account]
-        return min(place.max_concurrency or self._settings.concurrency for place in here)
+        return min(place.max_concurrency or self._settings.concurrency for place in self._at(account))
 
     @property
     def _called(self) -> list[Endpoint]:

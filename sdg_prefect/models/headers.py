@@ -9,7 +9,8 @@ from typing import Any
 
 from sdg_prefect.errors import EndpointError
 
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+"""How a text names an environment variable, with what counts where it is not set: ``${NAME}`` or ``${NAME:-default}``."""
 
 
 def filled(headers: Mapping[str, Any]) -> dict[str, str]:
@@ -18,13 +19,13 @@ def filled(headers: Mapping[str, Any]) -> dict[str, str]:
     Raises:
         EndpointError: A variable is not set.
     """
-    return {str(name): _VARIABLE.sub(_value, str(text)) for name, text in headers.items()}
+    return {str(name): VARIABLE.sub(_value, str(text)) for name, text in headers.items()}
 
 
 def secrets_of(headers: Any) -> Iterator[str]:
     """Give the values of variables in headers, which no message may repeat."""
     for text in headers.values() if isinstance(headers, Mapping) else ():
-        yield from (value for name, _ in _VARIABLE.findall(str(text)) if (value := os.environ.get(name, "").strip()))
+        yield from (value for name, _ in VARIABLE.findall(str(text)) if (value := os.environ.get(name, "").strip()))
 
 
 def _value(match: re.Match[str]) -> str:

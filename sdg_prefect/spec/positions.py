@@ -16,6 +16,7 @@ from sdg_prefect.blocks.files import shown_path
 from sdg_prefect.blocks.secrets import sounds_like_a_key
 from sdg_prefect.blocks.yaml_text import Loader
 from sdg_prefect.errors import FlowError, Problem
+from sdg_prefect.models.headers import VARIABLE
 from sdg_prefect.spec.elsewhere import is_elsewhere, look_up
 from sdg_prefect.spec.syntax import syntax_problem
 
@@ -24,7 +25,6 @@ Path = tuple[str | int, ...]
 
 _MAX_NODES = 200_000
 _MAX_DEPTH = 100
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _ANY_BRACES = re.compile(r"\$\{[^}]*\}")
 _HEADERS = "extra_headers"
 _SECRETS = frozenset({"api_key", "agent_api_key", "mcp_headers", _HEADERS})
@@ -181,18 +181,18 @@ class _Builder:
         if is_elsewhere(node.value):
             return self._looked_up(node.value, path)
         if _HEADERS in path:
-            _VARIABLE.sub(self._variable(path), node.value)
+            VARIABLE.sub(self._variable(path), node.value)
         if "${" not in node.value or not _SECRETS.isdisjoint(path):
             return self._value(node)
-        for name, _ in _VARIABLE.findall(node.value):
+        for name, _ in VARIABLE.findall(node.value):
             if sounds_like_a_key(name):
                 message = f"the variable {name} holds a key, by its name, which would then stand in reports and prompts."
                 self._document.problems.append(self._document.problem(message, "A model names it with api_key_env.", *path))
         for written in _ANY_BRACES.findall(node.value):
-            if not _VARIABLE.fullmatch(written) and not written.startswith("${parameters."):
+            if not VARIABLE.fullmatch(written) and not written.startswith("${parameters."):
                 message = f"'{written}' does not name an environment variable and stays as it is."
                 self._document.problems.append(self._document.problem(message, "", *path, warning=True))
-        filled = _VARIABLE.sub(self._variable(path), node.value)
+        filled = VARIABLE.sub(self._variable(path), node.value)
         if node.style is not None or filled in ("", node.value):
             return filled
         kind = node.tag

@@ -23,6 +23,12 @@ CONCURRENCY = 2
 WORDS = ("--shard-size", "3", "--concurrency", str(CONCURRENCY))
 SLOW = 2.0
 """Seconds of a call: the run takes more than a minute, which is enough to find it in the middle."""
+STEERED = [
+    ("the run", "local"),
+    pytest.param("a pipeline", "local", marks=pytest.mark.long),
+    pytest.param("the run", "dask=2", marks=pytest.mark.long),
+]
+"""What somebody steers in the UI, and where its blocks are at work."""
 UNFINISHED = {"SCHEDULED", "PENDING", "RUNNING", "CANCELLING", "PAUSED"}
 
 
@@ -129,14 +135,7 @@ def test_a_living_run_is_left_alone(project: Project, model: SimulatedModel) -> 
     assert {one["state_name"] for one in family(run_id)[0]} == {"Completed"}
 
 
-@pytest.mark.parametrize(
-    ("which", "runner"),
-    [
-        ("the run", "local"),
-        pytest.param("a pipeline", "local", marks=pytest.mark.long),
-        pytest.param("the run", "dask=2", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.parametrize(("which", "runner"), STEERED)
 def test_cancel_in_the_ui_ends_a_run_in_good_order(project: Project, model: SimulatedModel, which: str, runner: str) -> None:
     run, run_id = begun(project, model, runner)
     chosen = family(run_id)[0][0 if which == "the run" else 1]

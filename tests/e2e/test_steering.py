@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sdg_prefect.simulator import SimulatedModel
-from tests.e2e.test_dead_runs import CALLS, CONCURRENCY, ROWS, api, begun, family
+from tests.e2e.test_dead_runs import CALLS, CONCURRENCY, ROWS, STEERED, api, begun, family
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Project
@@ -37,14 +37,7 @@ def artifact(flow_run_id: str, key: str) -> str:
     return str(found[0]["data"]) if found else ""
 
 
-@pytest.mark.parametrize(
-    ("which", "runner"),
-    [
-        ("the run", "local"),
-        pytest.param("a pipeline", "local", marks=pytest.mark.long),
-        pytest.param("the run", "dask=2", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.parametrize(("which", "runner"), STEERED)
 def test_a_run_that_is_paused_sends_nothing_and_goes_on_when_it_is_resumed(
     project: Project, model: SimulatedModel, which: str, runner: str
 ) -> None:

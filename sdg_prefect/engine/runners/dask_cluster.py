@@ -28,6 +28,7 @@ T = TypeVar("T")
 _REACHED_WITHIN = 10.0
 """Seconds to wait for a scheduler at an address."""
 _AGAIN_WITHIN = "10 minutes"
+"""What a worker that was killed has to be there again."""
 _LOOKED_AT_WITHIN = 60.0
 """Seconds that workers have to say whether they can work for a run."""
 
