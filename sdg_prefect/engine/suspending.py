@@ -82,19 +82,20 @@ async def leave_suspended(flow_run_id: UUID) -> NoReturn:
 
 
 async def leave_to_next(flow_run_id: UUID) -> None:
-    """End this process's part in a flow run that somebody has cancelled, if somebody wants it to run again already.
+    """End this process's part in a flow run that somebody has cancelled, if it is shown as ended, or runs again, already.
 
-    Whoever presses Retry as soon as it shows as cancelled does so before its process has ended, whose end would undo that.
+    Whoever presses Retry as soon as it shows as cancelled does so before its process has ended, whose end would undo that. So who
+    finds it shown as cancelled, by the worker, shows nothing more.
 
     Raises:
-        Pause: It is scheduled again; its state is left as it is.
+        Pause: It is neither running nor being cancelled; its state is left as it is.
     """
     try:
         async with get_client() as client:
             flow_run = await client.read_flow_run(flow_run_id)
     except SERVER_LOST:
         return
-    if flow_run.state_type in (StateType.SCHEDULED, StateType.PENDING):
+    if flow_run.state_type not in (StateType.RUNNING, StateType.CANCELLING):
         raise Pause
 
 
