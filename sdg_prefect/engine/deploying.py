@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
@@ -14,8 +16,9 @@ from sdg_prefect.engine.flows import fit_for_prefect
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.partitions import of_partition
 from sdg_prefect.engine.preparing import prepare
-from sdg_prefect.engine.server import begin, check_installed, client_environment, wait_until_ready
+from sdg_prefect.engine.server import ServerError, begin, check_installed, client_environment, wait_until_ready
 from sdg_prefect.errors import FlowError, Problem, did_you_mean
+from sdg_prefect.settings import settings
 from sdg_prefect.spec.wording import is_secret
 
 if TYPE_CHECKING:
@@ -147,8 +150,32 @@ def register(entry: Mapping[str, Any]) -> str:
         _register_block_types()
         pool = _pool(client, entry["work_pool"]["name"])
         with _refusals_in_words():
-            made = _create(client, entry, pool)
+            made = _create_patiently(client, entry, pool)
     return f"{server.ui_url}/deployments/deployment/{made}"
+
+
+def _create_patiently(client: SyncPrefectClient, entry: Mapping[str, Any], pool: WorkPool) -> Any:
+    """Make a deployment, again as long as the server's database is busy.
+
+    SQLite refuses a transaction at once that began by reading and was overtaken by another. The more a server has to do, the more
+    often that happens to this long one; the few tries of Prefect's client, each after twice the pause of the last, can all fail.
+    """
+    from prefect.exceptions import PrefectHTTPStatusError
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    deadline = time.monotonic() + settings().server_timeout
+    while True:
+        try:
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+                return _create(client, entry, pool)
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+                raise
+            if time.monotonic() > deadline:
+                message = (
+                    f"The Prefect server has been too busy for {settings().server_timeout:g} seconds to take the deployment."
+                )
+                raise ServerError(message, "Try again when fewer runs are at work, or let it use PostgreSQL.") from error
 
 
 def _create(client: SyncPrefectClient, entry: Mapping[str, Any], pool: WorkPool) -> Any:
