@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from sdg_prefect.frozen import Frozen
 
 _OF_ROWS = (
@@ -73,7 +76,7 @@ class Counts(Frozen):
         return Counts(**self.model_dump(exclude=set(_OF_ROWS)))
 
     def __add__(self, other: Counts) -> Counts:
-        mine, theirs = self.model_dump(), other.model_dump()
+        mine, theirs = vars(self), vars(other)
         known = {name: mine[name] and theirs[name] for name in ("cost_known", "bought_known")}
         return Counts(**{name: mine[name] + theirs[name] for name in mine if name not in known}, **known)
 
@@ -81,3 +84,25 @@ class Counts(Frozen):
         """Return the counts of a checkpoint that is reused: the same rows, nothing paid."""
         nothing = dict.fromkeys(("llm_calls", "tokens_in", "tokens_out", "tokens_cached", "tokens_written", "cost_usd"), 0)
         return self.model_copy(update={**nothing, "replayed": self.llm_calls + self.replayed, "cost_known": True})
+
+
+class Sum:
+    """Counts that grow call by call: to make and add ``Counts`` for each takes longer than to read its reply."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Any] = {}
+
+    def add(self, part: Mapping[str, Any]) -> None:
+        """Add what one call comes to.
+
+        Args:
+            part: Fields of ``Counts`` other than the default: numbers, or False.
+        """
+        sums = self._sums
+        for name, value in part.items():
+            sums[name] = False if value is False else sums.get(name, 0) + value
+
+    @property
+    def counts(self) -> Counts:
+        """What it is so far."""
+        return Counts(**self._sums)

@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict
 
 PLAIN = (str, int, bool, type(None))
 """What orjson writes as json does, if it writes it at all."""
+_LEVELS = 8
+_LEAST_FLOAT, _MOST_FLOAT = 1e-4, 1e15
+"""Between these, orjson writes a number with a point as json does: without an exponent."""
 
 
 class Frozen(BaseModel):
@@ -28,8 +31,8 @@ class Frozen(BaseModel):
 
 def canonical(value: Any) -> bytes:
     """Write a JSON-like value in the one way that equal values share: sorted keys, no spaces, UTF-8."""
-    if type(value) is dict and all(type(item) in PLAIN for item in value.values()):
-        # Most rows are like this, and orjson writes such values as json does, ten times as fast.
+    if _is_plain(value):
+        # Most rows and requests are like this, and orjson writes such values as json does, ten times as fast.
         try:
             return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
         except TypeError:  # an integer of more than 64 bits, half a character, a key that is not text
@@ -37,6 +40,18 @@ def canonical(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str).encode(
         "utf-8", "surrogatepass"
     )
+
+
+def _is_plain(value: Any, levels: int = _LEVELS) -> bool:
+    """True for what orjson writes as json does, if it writes it at all."""
+    kind = type(value)
+    if kind is dict:
+        value = value.values()
+    elif kind is float:
+        return bool(value == 0 or _LEAST_FLOAT <= abs(value) < _MOST_FLOAT)
+    elif kind not in (list, tuple):
+        return kind in PLAIN
+    return levels > 0 and all(type(item) in PLAIN or _is_plain(item, levels - 1) for item in value)
 
 
 def digest(*parts: Any, size: int = 16) -> str:

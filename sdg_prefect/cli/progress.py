@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sdg_prefect.cli.console import say
 from sdg_prefect.counts import Counts
@@ -76,8 +76,8 @@ class Lines(Counting):
         self._next = time.monotonic() + _LINE_EVERY
         say(f"{flow}: {rows:,} rows through {len(blocks)} blocks")
 
-    def call_done(self, block: str, counts: Counts) -> None:
-        super().call_done(block, counts)
+    def call_done(self, block: str, counted: Mapping[str, Any]) -> None:
+        super().call_done(block, counted)
         self._line()
 
     def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:

@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sdg_prefect.engine.loops import run_on_loop
+
 if TYPE_CHECKING:
     from sdg_prefect.engine.stopping import Stop
 
@@ -87,7 +89,7 @@ def run_apart(work: Callable[[], Coroutine[Any, Any, T]], heard: Interruptions) 
 
     def go() -> None:
         try:
-            future.set_result(context.run(asyncio.run, work()))
+            future.set_result(context.run(run_on_loop, work()))
         except BaseException as error:  # noqa: BLE001 - it is handed over, not swallowed
             future.set_exception(error)
 

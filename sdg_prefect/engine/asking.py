@@ -10,7 +10,7 @@ from typing import Any
 
 from opentelemetry.trace import get_current_span, use_span
 
-from sdg_prefect.counts import Counts
+from sdg_prefect.counts import Counts, Sum
 from sdg_prefect.engine.context import Ask
 from sdg_prefect.engine.live import Live
 from sdg_prefect.models.completion import Completion, Failure, Request
@@ -66,12 +66,16 @@ class Asking:
         self._label = step.label
         self._ledger = PaidLedger(live.ledger(step.ledger_key).shard(content)) if step.ledger_key else None
         self._span = get_current_span()
-        self.counts = Counts()
-        """The calls of the latest attempt, those that a block was not told of included."""
+        self._called = Sum()
 
     def begin(self) -> None:
         """Start an attempt: forget what the one before counted."""
-        self.counts = Counts()
+        self._called = Sum()
+
+    @property
+    def counts(self) -> Counts:
+        """The calls of the latest attempt, those that a block was not told of included."""
+        return self._called.counts
 
     async def complete(self, requests: Sequence[Request], again: Set[str]) -> list[Completion | Failure]:
         """Answer requests; see ``Ask`` and ``Gateway.complete``."""
@@ -85,13 +89,13 @@ class Asking:
             return await self._live.gateway.complete(mine, self._ledger, self._note)
 
     def _note(self, answer: Completion | Failure) -> None:
-        counts = Counts()
-        if isinstance(answer, Completion):
-            counts = answer.counts()
-        else:
+        if isinstance(answer, Failure):
             self._live.observer.problem(self._label, answer.error, answer.message)
-        self.counts += counts
-        self._live.observer.call_done(self._label, counts)
+            self._live.observer.call_done(self._label, {})
+            return
+        counted = answer.counted()
+        self._called.add(counted)
+        self._live.observer.call_done(self._label, counted)
 
     async def seal(self) -> None:
         """End the ledger of the shard, whose checkpoint is written: later runs read it faster."""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, Protocol
 
-from sdg_prefect.counts import Counts
+from sdg_prefect.counts import Counts, Sum
 from sdg_prefect.engine.doing import row_random
 from sdg_prefect.engine.log import logger
 from sdg_prefect.errors import EndpointError, TransientError
@@ -78,9 +78,12 @@ class ShardContext:
         if not self._step.ledger_key:
             raise TypeError(f"block '{self._step.name}' asks a model but does not name it in model_ids()")
         answers = self._ask(requests, self._again)
-        counted = sum((answer.counts() for answer in answers if isinstance(answer, Completion)), Counts())
+        called = Sum()
+        for answer in answers:
+            if isinstance(answer, Completion):
+                called.add(answer.counted())
         with self._guard:
-            self.counts += counted
+            self.counts += called.counts
             for answer in answers:
                 if isinstance(answer, Completion):
                     self.seen.note(answer.sightings())

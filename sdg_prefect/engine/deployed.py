@@ -15,6 +15,7 @@ from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, PREFECT_U
 from prefect.states import Failed
 
 from sdg_prefect.engine.apart import Interruptions
+from sdg_prefect.engine.loops import run_on_loop
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.outcome import MISSED, allowed
 from sdg_prefect.engine.parameters import DeployedOptions
@@ -102,7 +103,7 @@ async def _run_apart(this: Run) -> RunReport:
     def go() -> RunReport:
         # Threads of the store and the clients log too, and have no flow run.
         with hydrated_context(context), temporary_settings({PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW: "ignore"}):
-            return asyncio.run(body())
+            return run_on_loop(body())
 
     ended = asyncio.get_running_loop().run_in_executor(Threads(), go)
     try:

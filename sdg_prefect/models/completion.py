@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from sdg_prefect.counts import Counts
 from sdg_prefect.frequencies import Sighting, bucket
 from sdg_prefect.frozen import digest
 from sdg_prefect.models.allowances import Allowances
@@ -110,22 +109,21 @@ class Completion:
             return self
         return replace(self, attempts=attempts, choices=choices)
 
-    def counts(self) -> Counts:
-        """Count it, as one of its block."""
-        cost, is_known = self.cost_usd or 0.0, self.cost_usd is not None
+    def counted(self) -> dict[str, Any]:
+        """Return what it adds to the ``Counts`` of its block."""
+        cost = self.cost_usd
+        bought = {"bought_known": False} if cost is None else {"bought_usd": cost}
         if self.replayed:
-            return Counts(replayed=1, bought_usd=cost, bought_known=is_known)
-        return Counts(
-            llm_calls=1,
-            tokens_in=self.tokens_in,
-            tokens_out=self.tokens_out,
-            tokens_cached=self.tokens_cached,
-            tokens_written=self.tokens_written,
-            cost_usd=cost,
-            cost_known=is_known,
-            bought_usd=cost,
-            bought_known=is_known,
-        )
+            return {"replayed": 1, **bought}
+        return {
+            "llm_calls": 1,
+            "tokens_in": self.tokens_in,
+            "tokens_out": self.tokens_out,
+            "tokens_cached": self.tokens_cached,
+            "tokens_written": self.tokens_written,
+            **({"cost_known": False} if cost is None else {"cost_usd": cost}),
+            **bought,
+        }
 
     def sightings(self) -> Iterator[Sighting]:
         """Say what can be seen of it, whenever it was bought: what a report shows of all completions together."""

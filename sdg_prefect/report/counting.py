@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sdg_prefect.counts import Counts
 from sdg_prefect.report.forecast import Passage, forecast
@@ -103,13 +104,13 @@ class Counting:
             if known.started is None:
                 known.started = time.monotonic() - self._started
 
-    def call_done(self, block: str, counts: Counts) -> None:
+    def call_done(self, block: str, counted: Mapping[str, Any]) -> None:
         """Count a call."""
         with self._guard:
             known = self._blocks[block]
             known.calls += 1
-            known.tokens += counts.tokens_in + counts.tokens_out
-            known.usd += counts.cost_usd
+            known.tokens += counted.get("tokens_in", 0) + counted.get("tokens_out", 0)
+            known.usd += counted.get("cost_usd", 0.0)
 
     def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
         """Count a shard that a block is done with."""

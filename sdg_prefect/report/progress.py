@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from sdg_prefect.counts import Counts
 
@@ -27,8 +27,8 @@ class Observer(Protocol):
         """A block takes up a shard."""
         ...
 
-    def call_done(self, block: str, counts: Counts) -> None:
-        """A model answered, or the ledger did; the counts are empty where all attempts failed."""
+    def call_done(self, block: str, counted: Mapping[str, Any]) -> None:
+        """A model answered, or the ledger did; what that adds to the ``Counts`` of the block, nothing if all attempts failed."""
         ...
 
     def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
@@ -59,7 +59,7 @@ class Silent:
     def shard_started(self, block: str, rows: int) -> None:
         """Ignore."""
 
-    def call_done(self, block: str, counts: Counts) -> None:
+    def call_done(self, block: str, counted: Mapping[str, Any]) -> None:
         """Ignore."""
 
     def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
@@ -98,10 +98,10 @@ class Everyone:
         for one in self._observers:
             one.shard_started(block, rows)
 
-    def call_done(self, block: str, counts: Counts) -> None:
+    def call_done(self, block: str, counted: Mapping[str, Any]) -> None:
         """Pass it on."""
         for one in self._observers:
-            one.call_done(block, counts)
+            one.call_done(block, counted)
 
     def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
         """Pass it on."""

@@ -60,7 +60,7 @@ class ScriptedContext:
         answers = [self._replies.answer(request) for request in requests]
         for answer in answers:
             if isinstance(answer, Completion):
-                self.counts += answer.counts()
+                self.counts += Counts(**answer.counted())
         return answers
 
     def reject(self, row: int, error: str, message: str, *, raw: str = "", attempts: int = 1, transient: bool = False) -> None:

@@ -15,10 +15,9 @@ from rich.console import Console
 
 from sdg_prefect.cli.frame import Rates, frame
 from sdg_prefect.cli.progress import Screen
-from sdg_prefect.counts import Counts
 from sdg_prefect.report.progress import Observer, Silent
 
-_CALL = Counts(llm_calls=1, tokens_in=200, tokens_out=100, cost_usd=0.001)
+_CALL = {"llm_calls": 1, "tokens_in": 200, "tokens_out": 100, "cost_usd": 0.001}
 
 
 def microseconds(observer: Observer, calls: int) -> float:

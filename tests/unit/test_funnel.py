@@ -53,7 +53,7 @@ def counted() -> Counting:
     counting.begin("small", ["ask", "keep"], 100)
     counting.shard_started("ask", 50)
     for _ in range(50):
-        counting.call_done("ask", Counts(llm_calls=1, tokens_in=10, tokens_out=10, cost_usd=0.01))
+        counting.call_done("ask", {"llm_calls": 1, "tokens_in": 10, "tokens_out": 10, "cost_usd": 0.01})
     counting.shard_done("ask", Counts(rows_in=50, rows_out=25, filtered=25, llm_calls=50, cost_usd=0.5), replayed=False)
     return counting
 

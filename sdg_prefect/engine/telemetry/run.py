@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.metrics import Meter, NoOpMeterProvider
 from opentelemetry.trace import NoOpTracerProvider, Span, StatusCode, Tracer
@@ -121,10 +121,10 @@ class BlocksTold(Silent):
         )
         self._rows = {name: meter.create_counter(f"sdg.rows.{_shown(name)}", "{row}", _SAYS[name]) for name in _FATES}
 
-    def call_done(self, block: str, counts: Counts) -> None:
+    def call_done(self, block: str, counted: Mapping[str, Any]) -> None:
         """Count a reply that was there."""
-        if counts.replayed:
-            self._replayed.add(counts.replayed, {"sdg.flow": self._flow, "sdg.block": block})
+        if replayed := counted.get("replayed"):
+            self._replayed.add(replayed, {"sdg.flow": self._flow, "sdg.block": block})
 
     def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
         """Count the rows of a shard."""

@@ -15,7 +15,7 @@ def test_a_line_tells_what_was_paid_and_what_will_be(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(progress, "_LINE_EVERY", 0.0)
     lines = Lines()
     lines.begin("small", ["ask", "reply"], 40)
-    call = Counts(llm_calls=1, tokens_in=10, tokens_out=5, cost_usd=0.25)
+    call = {"llm_calls": 1, "tokens_in": 10, "tokens_out": 5, "cost_usd": 0.25}
     for block in ("ask", "reply"):
         lines.shard_started(block, 10)
         for _ in range(10):
@@ -37,5 +37,5 @@ def test_a_run_whose_calls_cost_nothing_says_nothing_of_money(
     lines = Lines()
     lines.begin("small", ["ask"], 2)
     lines.shard_started("ask", 2)
-    lines.call_done("ask", Counts(llm_calls=1))
+    lines.call_done("ask", {"llm_calls": 1})
     assert "$" not in capsys.readouterr().err

@@ -136,7 +136,7 @@ def test_batches_count_with_their_tokens_and_not_in_the_latency() -> None:
 def test_rows_are_counted_by_block_and_what_became_of_them() -> None:
     told = Told()
     watching = told.telemetry.beside(Silent())
-    watching.call_done("ask", Counts(replayed=1))
+    watching.call_done("ask", {"replayed": 1})
     watching.shard_done("ask", Counts(rows_in=5, rows_out=2, gave_rows=2, rejected=3), replayed=False)
     watching.shard_done("ask", Counts(rows_in=4, rows_out=4, gave_rows=4), replayed=True)
     named = {"sdg.flow": "qa", "sdg.block": "ask"}

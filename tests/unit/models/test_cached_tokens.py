@@ -61,9 +61,9 @@ def test_a_line_of_the_ledger_from_before_has_no_cached_tokens() -> None:
 
 def test_a_replayed_completion_counts_no_cached_tokens() -> None:
     made = Completion((), tokens_in=10, tokens_cached=6, cost_usd=1.0)
-    assert made.counts().cached_share == pytest.approx(0.6)
-    assert Completion.from_record(made.to_record()).counts().tokens_cached == 0
-    assert made.counts().as_replayed() == Counts(replayed=1, bought_usd=1.0)
+    assert Counts(**made.counted()).cached_share == pytest.approx(0.6)
+    assert Counts(**Completion.from_record(made.to_record()).counted()).tokens_cached == 0
+    assert Counts(**made.counted()).as_replayed() == Counts(replayed=1, bought_usd=1.0)
 
 
 def test_a_budget_admits_more_calls_where_prompts_are_cached() -> None:
