@@ -89,13 +89,15 @@ class Leasing:
             await self._client.release_concurrency_slots_with_lease(self._leaving.pop().id)
         wanted = self.share.wanted
         if wanted > self._slots and now >= self._not_before:
-            await self._take(min(wanted - self._slots, self._size))
+            while (lacking := self.share.wanted - self._slots) > 0 and await self._take(min(lacking, self._size)):
+                pass
         elif self._held and wanted <= self._slots - self._held[0].slots:
             self._give_back()
         elif self._held and now - self._held[0].since >= _TURN:
             await self._make_room(now)
 
-    async def _take(self, slots: int) -> None:
+    async def _take(self, slots: int) -> bool:
+        """Ask for a lease; False if that many are not free."""
         try:
             taken = await self._client.increment_concurrency_slots_with_lease([self._name], slots, "concurrency", _LASTS)
         except PrefectHTTPStatusError as error:
@@ -104,10 +106,11 @@ class Leasing:
             self._size = max(1, slots // 2)
             if slots == 1:
                 self._not_before = time.monotonic() + random.uniform(0.5, 1.0) * _PAUSE / 2
-            return
+            return False
         self._size = min(2 * slots, self._largest)
         self._held.append(_Lease(UUID(taken.json()["lease_id"]), slots))
         self.share.grant(self._slots)
+        return True
 
     async def _renew(self, lease: _Lease) -> None:
         try:
