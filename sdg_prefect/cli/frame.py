@@ -75,7 +75,7 @@ def _head(standing: Standing, width: int) -> RenderableType:
     from rich.text import Text
 
     left = standing.seconds_left
-    facts = [f"{standing.share:.0%}", span(standing.seconds), *([f"about {span(left)} left"] if left is not None else [])]
+    facts = [f"{standing.share:.0%}", span(standing.seconds), *([f"{left.text(span)} left"] if left is not None else [])]
     facts += [f"{standing.flying:,} in flight"] if standing.flying else []
     facts += [cost_of(standing)] if standing.usd else []
     # The last ones are told below too, where there is room.

@@ -98,8 +98,8 @@ class Lines(Counting):
         parts = [_block_line(block, standing.seconds) for block in standing.blocks if block.rows]
         cost = cost_of(standing)
         parts += [cost] if cost else []
-        if standing.calls_in_all and standing.seconds_left is not None:
-            parts.append(f"about {span(standing.seconds_left)} left")
+        left = standing.seconds_left
+        parts += [f"{left.text(span)} left"] if standing.calls_in_all is not None and left is not None else []
         say(f"{standing.seconds:.0f} s: {'; '.join(parts)}")
 
     def end(self, report: RunReport) -> None:

@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import sqrt
 from typing import Any
 
 from sdg_prefect.counts import Counts
-from sdg_prefect.report.forecast import Passage, forecast
+from sdg_prefect.report.forecast import Passage, Range, forecast
 
 
 @dataclass(slots=True)
@@ -42,10 +43,10 @@ class Standing:
     blocks: Sequence[BlockProgress]
     calls: int
     """Calls that have ended, and replies that the ledger gave."""
-    calls_in_all: int | None
+    calls_in_all: Range | None
     """How many there will be; None as long as that cannot be told."""
     usd: float
-    usd_in_all: float | None
+    usd_in_all: Range | None
 
     @property
     def tokens(self) -> int:
@@ -64,10 +65,16 @@ class Standing:
         return min(1.0, sum(block.rows_in for block in self.blocks) / in_all) if in_all else 0.0
 
     @property
-    def seconds_left(self) -> float | None:
+    def seconds_left(self) -> Range | None:
         """Seconds until the end, if all goes on as it went; None as long as that cannot be told."""
-        done = self.calls / self.calls_in_all if self.calls_in_all else self.share
-        return self.seconds * (1 - done) / done if 0 < done < 1 else None
+        if self.calls_in_all is None or not self.calls_in_all.likely:
+            return Range.exactly(self.seconds * (1 - self.share) / self.share) if 0 < self.share < 1 else None
+        if not self.calls or self.calls_in_all.likely <= self.calls:
+            return None
+        # Calls end as if by chance: the fewer did, the less is known of their pace.
+        error = 1 / sqrt(self.calls)
+        low, likely, high = (self.seconds * max(0.0, calls / self.calls - 1) for calls in self.calls_in_all)
+        return Range(low * (1 - error), likely, high * (1 + error))
 
 
 class Counting:
@@ -108,9 +115,8 @@ class Counting:
         """Count a call."""
         with self._guard:
             known = self._blocks[block]
-            known.calls += 1
+            known.add_call(counted.get("llm_calls", 0), counted.get("cost_usd", 0.0))
             known.tokens += counted.get("tokens_in", 0) + counted.get("tokens_out", 0)
-            known.usd += counted.get("cost_usd", 0.0)
 
     def shard_done(self, block: str, counts: Counts, *, replayed: bool) -> None:
         """Count a shard that a block is done with."""
@@ -134,14 +140,14 @@ class Counting:
             block.flying, block.expected = flying.get(block.name, 0), max(comes, block.rows_in)
             rest = block.expected - block.rows_in
             comes = block.rows_out + (rest * block.rows_out / block.rows_in if block.rows_in else rest)
-        expected = forecast(self._rows, blocks)
+        end = forecast(self._rows, blocks)
         return Standing(
             flow=self._flow,
             rows=self._rows,
             seconds=time.monotonic() - self._started,
             blocks=blocks,
             calls=sum(block.calls for block in blocks),
-            calls_in_all=None if expected is None else round(expected.calls),
+            calls_in_all=None if end is None else end.calls,
             usd=sum(block.usd for block in blocks),
-            usd_in_all=None if expected is None else expected.usd,
+            usd_in_all=None if end is None else end.usd,
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from sdg_prefect.counts import Counts
 from sdg_prefect.report.counting import Standing
+from sdg_prefect.report.forecast import Range
 from sdg_prefect.report.inert import in_markdown
 
 _WIDTH = 20
@@ -76,7 +77,7 @@ def live_markdown(standing: Standing, rate: float, notice: str = "") -> str:
     """
     left = standing.seconds_left
     facts = [f"{standing.share:.0%} done", f"{span(standing.seconds)} so far"]
-    facts += [f"about {span(left)} left"] if left is not None and not notice else []
+    facts += [f"{left.text(span)} left"] if left is not None and not notice else []
     lines = [
         f"## {' · '.join(facts)}",
         "",
@@ -86,7 +87,7 @@ def live_markdown(standing: Standing, rate: float, notice: str = "") -> str:
     ]
     lines += [f"{standing.rows:,} seeds.", "", *funnel(standing.rows, {one.name: one.counts for one in standing.blocks}), ""]
     if standing.calls:
-        calls = _of(f"{standing.calls:,}", standing.calls, standing.calls_in_all, ",")
+        calls = f"{standing.calls:,}{_of(standing.calls, standing.calls_in_all, '{:,.0f}'.format)}"
         lines += [
             f"{calls} calls, {rate:.1f} a second, {standing.tokens:,} tokens{f', {cost_of(standing)}' if standing.usd else ''}.",
             "",
@@ -96,14 +97,17 @@ def live_markdown(standing: Standing, rate: float, notice: str = "") -> str:
 
 def cost_of(standing: Standing) -> str:
     """Say what all calls have cost, and will have at the end; nothing where they cost nothing."""
-    text = f"${standing.usd:,.4f}" if standing.usd else ""
-    if text and standing.usd_in_all is not None and standing.usd_in_all > standing.usd:
-        text += f" of about ${standing.usd_in_all:,.4f}"
-    return text
+    if not standing.usd:
+        return ""
+    return f"{_dollars(standing.usd)}{_of(standing.usd, standing.usd_in_all, _dollars)}"
 
 
-def _of(text: str, now: float, in_all: float | None, form: str, sign: str = "") -> str:
-    return f"{text} of about {sign}{in_all:{form}}" if in_all is not None and in_all > now else text
+def _of(now: float, in_all: Range | None, write: Callable[[float], str]) -> str:
+    return f" of {in_all.text(write)}" if in_all is not None and in_all.likely > now else ""
+
+
+def _dollars(amount: float) -> str:
+    return f"${amount:,.4f}"
 
 
 def span(seconds: float) -> str:

@@ -14,6 +14,7 @@ from sdg_prefect.cli.frame import Rates, frame
 from sdg_prefect.cli.progress import Lines, Screen, watch
 from sdg_prefect.counts import Counts
 from sdg_prefect.report.counting import BlockProgress, Standing
+from sdg_prefect.report.forecast import Forecast, Range, Sample
 from sdg_prefect.report.problems import Problems, Trouble
 
 CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -23,7 +24,7 @@ def block(name: str, rows_in: int, expected: float = 1000, calls: int = 0, **cha
     """Return how far a block is."""
     counts = Counts(rows_in=rows_in, rejected=rows_in // 100, filtered=rows_in // 50)
     made = BlockProgress(
-        rows_in=rows_in, rows_out=rows_in, calls=calls, name=name, rows=rows_in, counts=counts, expected=expected
+        gave=Sample().plus(rows_in, rows_in), calls=calls, name=name, rows=rows_in, counts=counts, expected=expected
     )
     made.started = 0.0 if rows_in else None
     made.flying, made.usd = calls // 20, calls / 9_000
@@ -32,10 +33,11 @@ def block(name: str, rows_in: int, expected: float = 1000, calls: int = 0, **cha
     return made
 
 
-def standing(blocks: Sequence[BlockProgress], seconds: float = 100.0) -> Standing:
+def standing(blocks: Sequence[BlockProgress], seconds: float = 100.0, end: Forecast | None = None) -> Standing:
     """Return how far a run is."""
     calls, usd = sum(one.calls for one in blocks), sum(one.usd for one in blocks)
-    return Standing("qa", 1000, seconds, blocks, calls, 5000, usd, 4 * usd)
+    end = end or Forecast(Range.exactly(5000), Range.exactly(4 * usd))
+    return Standing("qa", 1000, seconds, blocks, calls, end.calls, usd, end.usd)
 
 
 BLOCKS = [
@@ -53,7 +55,11 @@ TROUBLES = [
 
 
 def drawn(
-    width: int, height: int = 30, blocks: Sequence[BlockProgress] = BLOCKS, troubles: Sequence[Trouble] = TROUBLES
+    width: int,
+    height: int = 30,
+    blocks: Sequence[BlockProgress] = BLOCKS,
+    troubles: Sequence[Trouble] = TROUBLES,
+    end: Forecast | None = None,
 ) -> list[str]:
     """Draw a run, and return the lines."""
     rates = Rates()
@@ -61,7 +67,7 @@ def drawn(
         rates.note(standing([block(one.name, int(one.rows_in * part), calls=int(one.calls * part)) for one in blocks], seconds))
     out = io.StringIO()
     console = Console(file=out, width=width, height=height, force_terminal=True, color_system=None)
-    console.print(frame(standing(blocks), rates, troubles, width, height))
+    console.print(frame(standing(blocks, end=end), rates, troubles, width, height))
     return CONTROLS.sub("", out.getvalue()).rstrip("\n").split("\n")
 
 
@@ -74,6 +80,12 @@ def test_a_wide_terminal_shows_all_figures() -> None:
     assert " rows/s" in next(line for line in lines if line.startswith("keep"))
     assert "32% · 2 min · about 3 min left · 81 in flight · $0.1807 of about $0.7227" in lines[0]
     assert "! answer  Timeout: 2 rows rejected, 3 calls failed  no reply within 120 s" in lines
+
+
+def test_what_is_not_known_well_is_told_as_a_range() -> None:
+    head = drawn(140, end=Forecast(Range(3252, 4878, 8130), Range(0.5, 0.72, 1.1)))[0]
+    assert "· 2 to 7 min left ·" in head
+    assert head.rstrip().endswith("$0.1807 of $0.5000 to $1.1000")
 
 
 @pytest.mark.parametrize("width", [30, 40, 50, 60, 72, 80, 100, 120, 200])
