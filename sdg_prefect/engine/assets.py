@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from prefect.assets import Asset, AssetProperties
@@ -11,7 +10,7 @@ from prefect.context import AssetContext
 from prefect.states import Completed
 
 from sdg_prefect.report.run_report import RunReport
-from sdg_prefect.store.root import is_remote
+from sdg_prefect.store.manifest import address_of
 
 _MADE_BY = "sdg_prefect"
 _LONGEST = 500
@@ -45,8 +44,4 @@ def asset_key(place: str) -> str:
     Args:
         place: A local path, an address, or ``hf:NAME``.
     """
-    if place.startswith("hf:"):
-        address = f"hf://{place.removeprefix('hf:').removeprefix('//')}"
-    else:
-        address = place if is_remote(place) else Path(place.removeprefix("file://")).expanduser().resolve().as_uri()
-    return _REFUSED.sub("-", address)[:_LONGEST]
+    return _REFUSED.sub("-", address_of(place))[:_LONGEST]

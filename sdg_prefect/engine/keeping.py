@@ -21,7 +21,7 @@ from sdg_prefect.report.run_report import BlockTally, RunReport
 from sdg_prefect.report.timeline import Timeline
 from sdg_prefect.store.checkpoints import Reject
 from sdg_prefect.store.figures import write_figures
-from sdg_prefect.store.manifest import files_at, programs, revision_of, write_manifest
+from sdg_prefect.store.manifest import address_of, files_at, files_of, programs, revision_of, write_manifest
 from sdg_prefect.store.root import Root
 from sdg_prefect.store.runs import write_page, write_plan, write_rejects, write_report, write_uses
 from sdg_prefect.store.trail import Made, Trail, trail_of, write_trail
@@ -75,7 +75,15 @@ class Keeping:
         self.uses = self.plan.uses() | {"input": folder}
         write_uses(self.root, self.run_id, self.uses)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        self._origin = {"started": now, "files": files_at(self.plan.file), "git": revision_of(self.plan.file)}
+        source = self.options.input
+        self._origin = {
+            "started": now,
+            "files": files_at(self.plan.file),
+            "address": address_of(self.plan.file),
+            "git": revision_of(self.plan.file),
+            # Before anything is asked: a file may get more rows while a run goes on.
+            "input": files_of(source) if isinstance(source, str) else [],
+        }
 
     def deliver(
         self, shards: Sequence[Shard], target: Target, tallies: Mapping[str, BlockTally], made: Sequence[Made]
@@ -136,11 +144,13 @@ class Keeping:
             "store": self.root.uri,
             "flow": describe(self.plan),
             "flow_files": self._origin.get("files", []),
+            "flow_address": self._origin.get("address"),
             "git": self._origin.get("git"),
             "programs": programs(),
             "input": {
                 "source": self.options.input if isinstance(self.options.input, str) else "rows in memory",
-                "files": files_at(self.options.input) if isinstance(self.options.input, str) else [],
+                "address": self._address(self.options.input, str(self.uses.get("input"))),
+                "files": self._origin.get("input", []),
                 "stored": self.uses.get("input"),
                 "rows": report.rows_in,
                 "columns": list(seeds[0].columns) if seeds else [],
@@ -148,12 +158,17 @@ class Keeping:
             "served_models": served,
             "output": {
                 "target": report.output,
+                "address": self._address(report.output, f"runs/{self.run_id}"),
                 "files": files_at(report.output) if report.output and self.delivery is not None else [],
                 "rows": report.rows_out,
                 "columns": self._columns,
                 "content": [ref.fingerprint for ref in (() if self.delivery is None else self.delivery.refs)],
             },
         }
+
+    def _address(self, place: object, in_store: str) -> str:
+        """Return where rows are that were read from a place or written there; in the store, where there is none."""
+        return address_of(place if isinstance(place, str) else self.root.url(in_store))
 
     @property
     def _columns(self) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from sdg_prefect.report.described import steps_of
 
@@ -72,8 +73,8 @@ def _job_facets(manifest: Mapping[str, Any]) -> dict[str, Any]:
             "SourceCodeLocationJobFacet",
             "1-1-0",
             type="git",
-            url=f"file:{flow['file']}",
-            path=flow["file"],
+            url=manifest["flow_address"],
+            path=git["path"],
             version=git["revision"],
         )
     return facets
@@ -99,7 +100,7 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
 
 def _seeds(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
     told = manifest["input"]
-    namespace, name = _place(str(told["source"]))
+    namespace, name = _place(told)
     fields = [{"name": column} for column in told["columns"]]
     return {
         "namespace": namespace,
@@ -114,7 +115,7 @@ def _seeds(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, 
 
 def _output(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
     told = manifest["output"]
-    namespace, name = _place(str(told["target"] or f"{manifest['store']}/runs/{manifest['run_id']}"))
+    namespace, name = _place(told)
     statistics: dict[str, Any] = {"rowCount": report["rows_out"]}
     if told["files"]:
         statistics |= {"size": sum(file["size"] for file in told["files"]), "fileCount": len(told["files"])}
@@ -133,7 +134,7 @@ def _output(report: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str,
 
 def _columns(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Say which columns come of which: those of the seeds as they were; what a block wrote, of all that it could read."""
-    namespace, name = _place(str(manifest["input"]["source"]))
+    namespace, name = _place(manifest["input"])
     seeds = list(manifest["input"]["columns"])
 
     def source(column: str) -> dict[str, Any]:
@@ -148,10 +149,10 @@ def _columns(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _place(target: str) -> tuple[str, str]:
+def _place(told: Mapping[str, Any]) -> tuple[str, str]:
     """Return a place as the standard names it: ``s3://bucket`` and a key, ``file`` and a path."""
-    scheme, mark, rest = target.partition("://")
-    if mark and scheme != "file":
-        bucket, _, key = rest.partition("/")
-        return f"{scheme}://{bucket}", key or "/"
-    return "file", rest if mark else target
+    scheme, _, rest = str(told["address"]).partition("://")
+    if scheme == "file":
+        return scheme, unquote(rest)
+    bucket, _, key = rest.partition("/")
+    return f"{scheme}://{bucket}", key or "/"

@@ -8,12 +8,14 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from sdg_prefect.errors import StoreError
+from sdg_prefect.errors import InputError, StoreError
+from sdg_prefect.store.hub import PREFIX
+from sdg_prefect.store.places import find_sources
 from sdg_prefect.store.root import Root, is_remote
 
 MANIFEST_FILE = "manifest.json"
@@ -54,7 +56,10 @@ def programs() -> dict[str, Any]:
 
 
 def revision_of(file: str) -> dict[str, Any] | None:
-    """Return the git revision of the checkout that a file is in, and whether it was changed since; None where there is none."""
+    """Return the git revision of the checkout that a file is in, its path there, and whether anything was changed since.
+
+    None where there is no checkout.
+    """
     folder = Path(file).resolve().parent
     git = shutil.which("git")
     if git is None or not folder.is_dir():
@@ -72,16 +77,53 @@ def revision_of(file: str) -> dict[str, Any] | None:
     if not revision:
         return None
     changed = ask("status", "--porcelain", "--untracked-files=no")
-    return {"revision": revision, "is_changed": changed is None or bool(changed)}
+    path = f"{ask('rev-parse', '--show-prefix') or ''}{Path(file).name}"
+    return {"revision": revision, "is_changed": changed is None or bool(changed), "path": path}
 
 
 def files_at(target: str) -> list[dict[str, Any]]:
-    """Return the local files of an output or input, with their sizes and SHA-256; none for what lies elsewhere."""
+    """Return the local files of an output, with their sizes and SHA-256; none for what lies elsewhere."""
     if is_remote(target):
         return []
     path = Path(target.removeprefix("file://")).expanduser()
-    names = [path] if path.is_file() else sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else []
-    return [{"name": one.name, "size": os.path.getsize(one), "sha256": _sha256(one)} for one in names]
+    return _hashed([path] if path.is_file() else _in(path))
+
+
+def files_of(source: str) -> list[dict[str, Any]]:
+    """Return the local files that seeds are read from, with their sizes and SHA-256; none for what lies elsewhere.
+
+    Args:
+        source: As for ``read_seeds``.
+    """
+    if is_remote(source) or source.startswith(PREFIX):
+        return []
+    try:
+        found = [Path(one.path) for one in find_sources(source)]
+    except InputError:
+        # A run that goes on after its seeds were read needs them no more.
+        return []
+    return _hashed([file for path in found for file in ([path] if path.is_file() else _in(path))])
+
+
+def address_of(place: str) -> str:
+    """Return a place as an address that is the same from everywhere.
+
+    Args:
+        place: A local path, an address, or ``hf:NAME``.
+    """
+    if place.startswith(PREFIX):
+        return f"hf://{place.removeprefix(PREFIX).removeprefix('//')}"
+    return place if is_remote(place) else Path(place.removeprefix("file://")).expanduser().resolve().as_uri()
+
+
+def _in(folder: Path) -> list[Path]:
+    return sorted(one for one in folder.iterdir() if one.is_file()) if folder.is_dir() else []
+
+
+def _hashed(files: Sequence[Path]) -> list[dict[str, Any]]:
+    """Tell of files; where they lie in several folders, their names say in which."""
+    above = (os.path.commonpath([file.parent for file in files]) if files else "") or "."
+    return [{"name": os.path.relpath(file, above), "size": os.path.getsize(file), "sha256": _sha256(file)} for file in files]
 
 
 def _sha256(path: Path) -> str:
