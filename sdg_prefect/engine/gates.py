@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sdg_prefect.counts import Counts
 from sdg_prefect.errors import ExpectationError
+from sdg_prefect.plan.passing import passing
 from sdg_prefect.plan.plan import Plan, Step
 from sdg_prefect.report.expectations import Contamination, Drift, Expectations, Gate
 from sdg_prefect.report.run_report import BlockTally
@@ -47,12 +47,12 @@ class Gates:
         Raises:
             ExpectationError: A gate with the action ``fail`` does not hold.
         """
-        counts = [tally.counts for tally in tallies.values()]
-        apart = self._judge(self.plan.expect, tables, counts, "")
+        counts = {label: tally.counts for label, tally in tallies.items()}
+        apart = self._judge(self.plan.expect, tables, passing(self.plan.pipelines, counts), "")
         for step in self.plan.steps():
             if step.expect:
                 rows = self._rows_of(step, made)
-                apart = _or(apart, self._judge(step.expect, rows, [tallies[step.label].counts], step.label, tables))
+                apart = _or(apart, self._judge(step.expect, rows, passing([step], counts), step.label, tables))
         failed = [verdict for verdict in self.verdicts if not verdict.holds and verdict.action == "fail"]
         if failed:
             first = failed[0]
@@ -68,7 +68,7 @@ class Gates:
         self,
         expect: Expectations,
         tables: Sequence[pa.Table],
-        counts: Sequence[Counts],
+        accepted: float,
         block: str,
         output: Sequence[pa.Table] = (),
     ) -> list[Mask] | None:
@@ -76,7 +76,7 @@ class Gates:
 
         apart: list[Mask] | None = None
         for kind, gate in expect.gates():
-            verdict, masks = judge(kind, gate, Evidence(tables, counts, self._last(gate), _against(gate)), block)
+            verdict, masks = judge(kind, gate, Evidence(tables, accepted, self._last(gate), _against(gate)), block)
             self.verdicts.append(verdict)
             if verdict.holds or verdict.action != "quarantine":
                 continue

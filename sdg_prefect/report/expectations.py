@@ -30,7 +30,10 @@ class Gate(Frozen):
 
 
 class AcceptRate(Gate):
-    """The share of rows that pass: at a block those that gave rows, at the root the shares of all blocks multiplied."""
+    """The share of rows that pass: at a block those that gave rows, at the root the shares of all blocks multiplied.
+
+    Of branches it is the average, over the rows that took them.
+    """
 
     min: Share
     """Share at least."""

@@ -152,13 +152,25 @@ def _count_labels(known: ColumnProfile, column: pa.Array) -> None:
     """Count the values of a column, until it turns out to be none of labels."""
     if known.labels is None:
         return
-    for entry in column.value_counts():
-        value, count = entry["values"].as_py(), entry["counts"].as_py()
-        text = "null" if value is None else str(value)
-        known.labels[text[:_LONGEST_LABEL]] += count
-        if len(known.labels) > MOST_LABELS or len(text) > _LONGEST_LABEL:
-            known.labels = None
-            return
+    known.labels += labels_of([column])
+    if len(known.labels) > MOST_LABELS or max(map(len, known.labels), default=0) > _LONGEST_LABEL:
+        known.labels = None
+
+
+def labels_of(columns: Iterable[pa.Array | pa.ChunkedArray]) -> Counter[str]:
+    """Count the values of a column, as texts; of more than ``MOST_LABELS`` only so many that they show it.
+
+    Args:
+        columns: The column, in parts.
+    """
+    found: Counter[str] = Counter()
+    for column in columns:
+        for entry in column.value_counts():
+            value, count = entry["values"].as_py(), entry["counts"].as_py()
+            found["null" if value is None else str(value)] += count
+            if len(found) > MOST_LABELS:
+                return found
+    return found
 
 
 def _hashes(column: pa.Array) -> npt.NDArray[np.uint64]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import xxhash
 
-from sdg_prefect.counts import Counts
 from sdg_prefect.frequencies import Histogram, distance, shares_of
 from sdg_prefect.report.expectations import (
     AcceptRate,
@@ -22,7 +20,7 @@ from sdg_prefect.report.expectations import (
     Gate,
     Length,
 )
-from sdg_prefect.report.profile import MOST_LABELS, profile_of, row_hashes
+from sdg_prefect.report.profile import MOST_LABELS, labels_of, profile_of, row_hashes
 from sdg_prefect.rows import PART_ROWS
 
 if TYPE_CHECKING:
@@ -63,8 +61,8 @@ class Evidence:
 
     tables: Sequence[pa.Table]
     """The rows."""
-    counts: Sequence[Counts]
-    """Of the block, or of all blocks of the run."""
+    accepted: float = 1.0
+    """The share of rows that pass the block, or all blocks of the run."""
     last: Mapping[str, Any] | None = None
     """The profile of the last run's output, as its JSON has it, with ``run_id``."""
     against: Mapping[str, Iterable[Mapping[str, Any]]] | None = None
@@ -104,7 +102,7 @@ def _by_rows(gate: Gate, broken: float) -> tuple[bool, str]:
 
 def _by_all(gate: Gate, evidence: Evidence) -> tuple[float | None, bool, str]:
     if isinstance(gate, AcceptRate):
-        rate = prod(one.gave_rows / one.rows_in for one in evidence.counts if one.rows_in)
+        rate = evidence.accepted
         return rate, rate >= gate.min, f"{rate:.2%} of the rows pass; at least {gate.min:.2%} should"
     if isinstance(gate, Agreement):
         rate = _agreement(evidence.tables, gate.columns)
@@ -130,8 +128,12 @@ def _agreement(tables: Sequence[pa.Table], columns: Sequence[str]) -> float:
 
 
 def _balance(gate: Balance, tables: Sequence[pa.Table]) -> tuple[float | None, bool, str]:
-    labels = profile_of(table.select([gate.column]) for table in tables).columns[gate.column].labels
-    if labels is None:
+    import pyarrow as pa
+
+    if any(pa.types.is_nested(table.schema.field(gate.column).type) for table in tables):
+        return None, False, f"'{gate.column}' holds lists or objects: it is no column of labels"
+    labels = labels_of(table.column(gate.column) for table in tables)
+    if len(labels) > MOST_LABELS:
         return None, False, f"'{gate.column}' has more than {MOST_LABELS} different values: it is no column of labels"
     shares = shares_of({**dict.fromkeys(gate.labels, 0), **labels}) or dict.fromkeys(gate.labels, 0.0)
     if not shares:

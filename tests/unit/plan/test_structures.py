@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from sdg_prefect.counts import Counts
+from sdg_prefect.plan.passing import passing
 from sdg_prefect.plan.plan import Fork, PipelinePlan, Repeat, Step
 from tests.flows import copy, nested
 from tests.unit.plan.test_compile import compiled
@@ -113,3 +117,22 @@ def test_lanes_inside_of_lanes_have_places_of_their_own(tmp_path: Path) -> None:
         "__place_1__",
         "__place_0__",
     ]
+
+
+def test_the_share_of_rows_that_pass_branches_is_their_average_over_the_rows_that_took_them(tmp_path: Path) -> None:
+    plan = compiled(tmp_path, BRANCHES)
+    counts = {
+        "route · branches": Counts(rows_in=100, rows_out=90, gave_rows=90, rejected=10),
+        "one": Counts(rows_in=60, rows_out=15, gave_rows=15, filtered=45),
+        "other": Counts(rows_in=20, rows_out=20, gave_rows=20),
+        "route · join": Counts(rows_in=45, rows_out=45, gave_rows=45),
+    }
+    assert passing(plan.pipelines, counts) == pytest.approx(0.9 * 45 / 90)
+    assert passing(plan.pipelines, {}) == 1.0
+
+
+def test_the_share_of_rows_that_pass_a_chain_is_that_of_its_blocks_multiplied(tmp_path: Path) -> None:
+    plan = compiled(tmp_path, copy("a", "b") + copy("a", "c"))
+    labels = plan.labels()
+    counts = {labels[0]: Counts(rows_in=10, gave_rows=8, rejected=2), labels[1]: Counts(rows_in=16, gave_rows=8, filtered=8)}
+    assert passing(plan.pipelines, counts) == pytest.approx(0.4)

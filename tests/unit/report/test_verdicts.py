@@ -8,7 +8,6 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from sdg_prefect.counts import Counts
 from sdg_prefect.report.expectations import Expectations
 from sdg_prefect.report.profile import profile_of
 from sdg_prefect.report.verdicts import Evidence, Verdict, judge
@@ -27,7 +26,7 @@ def verdict(expect: dict[str, Any], rows: pa.Table = ROWS, **evidence: Any) -> t
     """Judge one gate on rows that lie in two tables."""
     ((kind, gate),) = Expectations.model_validate(expect).gates()
     tables = [rows.slice(0, 1), rows.slice(1)]
-    found, masks = judge(kind, gate, Evidence(tables, evidence.pop("counts", ()), **evidence))
+    found, masks = judge(kind, gate, Evidence(tables, **evidence))
     return found, None if masks is None else [bool(one) for mask in masks for one in mask]
 
 
@@ -68,11 +67,22 @@ def test_gates_about_all_rows_say_what_was_found(gate: dict[str, Any], holds: bo
     assert says in found.says
 
 
-def test_the_accept_rate_of_a_run_is_that_of_its_blocks_multiplied() -> None:
-    counts = [Counts(rows_in=10, gave_rows=8, rejected=2), Counts(rows_in=16, gave_rows=8, filtered=8), Counts()]
-    found, _ = verdict({"accept_rate": {"min": 0.4}}, counts=counts)
+def test_the_accept_rate_is_the_share_of_rows_that_pass() -> None:
+    found, _ = verdict({"accept_rate": {"min": 0.4}}, accepted=0.4)
     assert (found.measured, found.holds) == (0.4, True)
-    assert not verdict({"accept_rate": {"min": 0.41}}, counts=counts)[0].holds
+    assert not verdict({"accept_rate": {"min": 0.41}}, accepted=0.4)[0].holds
+
+
+def test_labels_of_few_rows_and_long_ones_are_balanced_too_and_what_is_no_label_is_said() -> None:
+    few = pa.table(
+        {"label": ["a", "b", "c", "x" * 100], "list": [[1], [2], [3], []], "many": [str(number) for number in range(4)]}
+    )
+    assert verdict({"balance": {"column": "label", "min": 0.25}}, few)[0].holds
+    assert "holds lists" in verdict({"balance": {"column": "list", "min": 0.1}}, few)[0].says
+    many = pa.table({"label": [str(number) for number in range(41)]})
+    found, _ = verdict({"balance": {"column": "label", "max": 1.0}}, many)
+    assert (found.holds, found.measured) == (False, None)
+    assert "more than 40 different values" in found.says
 
 
 def test_contamination_is_found_by_words_in_a_row_whatever_their_case_and_signs() -> None:
