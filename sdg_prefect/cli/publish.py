@@ -59,6 +59,7 @@ def publish(
     shares = parse_splits(split)
     if hub is not None:
         check_hub_name(hub)
+    _check_card(output if card else None)
     columns = _listed(group_by)
     rows, report, manifest, name = _rows(source, storage, columns)
     if not rows.count:
@@ -124,6 +125,22 @@ def _fields(
     by = f"value of {', '.join(columns)}" if columns else "seed" if manifest else "content"
     own = manifest["flow"]["about"]["tags"] if manifest else ()
     return CardFields(title, license_, _listed(language), tuple(dict.fromkeys((*own, *(tags or ())))), seeds, by)
+
+
+def _check_card(folder: Path | None) -> None:
+    """Refuse to write a card into a folder in which one was written by hand."""
+    from sdg_prefect.report.card import is_as_written
+
+    if folder is None:
+        return
+    file = folder / "README.md"
+    try:
+        is_ours = not file.exists() or is_as_written(file.read_text("utf-8", "replace"))
+    except OSError as error:
+        raise StoreError(f"cannot read {file}: {error.strerror or error}.") from error
+    if not is_ours:
+        hint = "Leave it as it is with --no-card, or move it away; nothing was written."
+        raise FlowError(f"{file} was not written by 'publish', or was changed since.", hint)
 
 
 def _write_card(

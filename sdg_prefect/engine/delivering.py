@@ -115,6 +115,8 @@ class Delivery:
     """Of the rows of the output."""
     quarantined: int = 0
     """Rows that were kept apart."""
+    is_written: bool = True
+    """False if the output stays as it was, since all rows were kept apart."""
 
 
 def gather(root: Root, shards: Sequence[Shard], columns: Sequence[str] | None, most: int | None = None) -> list[pa.Table]:
@@ -156,6 +158,7 @@ def deliver(
         quarantined = sum(table.num_rows for table in kept_apart)
         write_quarantine(root, run_id, concat(kept_apart))
         tables = [table.filter(~mask) for table, mask in zip(tables, apart, strict=True)]
-    if not quarantined or any(table.num_rows for table in tables):
+    is_written = not quarantined or any(table.num_rows for table in tables)
+    if is_written:
         target.write(run_id, tables, unified_schema([table.schema for table in tables]), rejects)
-    return Delivery(tables, profile=profile_of(tables), quarantined=quarantined)
+    return Delivery(tables, profile=profile_of(tables), quarantined=quarantined, is_written=is_written)

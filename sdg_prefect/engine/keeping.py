@@ -159,7 +159,9 @@ class Keeping:
             "output": {
                 "target": report.output,
                 "address": self._address(report.output, f"runs/{self.run_id}"),
-                "files": files_at(report.output) if report.output and self.delivery is not None else [],
+                "files": files_at(report.output)
+                if report.output and self.delivery is not None and self.delivery.is_written
+                else [],
                 "rows": report.rows_out,
                 "columns": self._columns,
                 "content": [ref.fingerprint for ref in (() if self.delivery is None else self.delivery.refs)],

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sdg_prefect.frozen import digest
 from sdg_prefect.report.charts import compact
 from sdg_prefect.report.described import steps_of
 from sdg_prefect.report.inert import in_markdown, plain
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"))
 _LARGEST = "n>10M"
+_SEAL = "\n<!-- written by sdg_prefect, {} -->\n"
+"""Ends a card, with a hash of what is above."""
 
 
 class WrittenSplit(Protocol):
@@ -87,7 +90,14 @@ def card_text(
             is_simulated=any(model["is_simulated"] for model in flow["models"].values()) if flow else False,
         )
     )
-    return f"---\n{_head(fields, splits, profile)}\n---\n\n{body}"
+    text = f"---\n{_head(fields, splits, profile)}\n---\n\n{body}"
+    return f"{text}{_SEAL.format(digest(text))}"
+
+
+def is_as_written(text: str) -> bool:
+    """True for a card that was written here and that nobody has changed since."""
+    before, mark, _ = text.rpartition(_SEAL.partition("{")[0])
+    return bool(mark) and text == f"{before}{_SEAL.format(digest(before))}"
 
 
 def _head(fields: CardFields, splits: Sequence[WrittenSplit], profile: Mapping[str, Any]) -> str:

@@ -162,7 +162,8 @@ def _blocks(one: Told, other: Told) -> Iterator[dict[str, Any]]:
 
 
 def _columns(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
-    if not one or not other:
+    # Of no rows there is nothing to say but that, which the figures of the runs do.
+    if not one or not other or not one["rows"] or not other["rows"]:
         return
     before, after = ({column["name"]: column for column in profile["columns"]} for profile in (one, other))
     for name in {**before, **after}:

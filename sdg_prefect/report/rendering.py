@@ -113,7 +113,8 @@ def stored_report_text(report: Mapping[str, Any]) -> str:
         )
         lines.append("  ".join(cells))
     lines += _gate_lines(report.get("gates", ()))
-    lines += [f"output: {report['output']}"] if report.get("output") else []
+    # A run whose rows were all kept apart left its output as it was.
+    lines += [f"output: {report['output']}"] if report.get("output") and report["status"] != "quarantined" else []
     lines += [f"error: {report['error']}"] if report.get("error") else []
     return "\n".join(lines)
 

@@ -25,6 +25,7 @@ _GROUP_ROWS = (100, 50_000)
 _FILE_BYTES = 400 * 1024 * 1024
 """Bytes of rows in one file, before they are compressed."""
 _SPLIT = re.compile(r"\w[\w.-]*")
+_WRITTEN = re.compile(r"\w[\w.-]*-\d{5}-of-\d{5}\.parquet")
 _NEARLY = 1e-6
 
 
@@ -125,8 +126,10 @@ def write_dataset(
     try:
         data = folder / "data"
         data.mkdir(parents=True, exist_ok=True)
+        # What has another name is no part of a dataset that was written here: somebody else needs it.
         for old in data.glob("*.parquet"):
-            old.unlink()
+            if _WRITTEN.fullmatch(old.name):
+                old.unlink()
         return [
             _write_split(folder, name, [table.filter(at == place) for table, at in zip(plain, places, strict=True)], schema)
             for place, name in enumerate(splits)

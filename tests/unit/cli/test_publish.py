@@ -62,6 +62,26 @@ def test_rows_that_are_equal_in_a_column_stay_in_one_split(told: Told) -> None:
     assert "Rows of one value of document are all in one split" in card
 
 
+def test_nothing_that_somebody_else_wrote_is_replaced(told: Told) -> None:
+    card, own = Path("README.md"), Path("data/seeds.parquet")
+    own.parent.mkdir()
+    own.write_bytes(b"mine")
+    words = ("publish", "rows.jsonl", "--output", ".")
+    assert told(*words)[0] == 0
+    first = card.read_text("utf-8")
+    assert told(*words, "--split", "train=0.5,test=0.5")[0] == 0
+    assert card.read_text("utf-8") != first
+    for text in ("My project\n", card.read_text("utf-8").replace("synthetic", "my own"), ""):
+        card.write_text(text, "utf-8")
+        code, _, err = told(*words)
+        assert (code, card.read_text("utf-8")) == (2, text)
+        assert "--no-card" in err
+        assert Path("data/test-00000-of-00001.parquet").exists()
+    assert told(*words, "--no-card")[0] == 0
+    assert (card.read_text("utf-8"), own.read_bytes()) == ("", b"mine")
+    assert not Path("data/test-00000-of-00001.parquet").exists()
+
+
 def test_a_dataset_is_put_on_the_hub_in_one_commit_and_replaces_what_was_there(told: Told, hub: Hub) -> None:
     code, out, err = told(
         "publish", "rows.jsonl", "--hub", "people/made", "--private", "--split", "train=0.9,test=0.1", "--group-by", "document"

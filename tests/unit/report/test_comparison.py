@@ -55,3 +55,9 @@ def test_a_run_that_left_nothing_but_its_report_can_be_compared() -> None:
     one, other = told(), told(rows_out=5)
     found = compare(type(one)(one.report), type(other)(other.report))
     assert [entry["name"] for entry in found["figures"]] == ["rows_out"]
+
+
+def test_of_a_run_without_rows_only_that_is_said_of_its_columns() -> None:
+    found = compare(told(), told(run_id="20260102-000000-bbbbbb", rows=[], rows_out=0))
+    assert found["columns"] == []
+    assert "rows out: 10 → 0" in comparison_text(found)
