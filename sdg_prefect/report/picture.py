@@ -1,12 +1,13 @@
 """A picture of a flow as SVG, drawn from the description of a plan as manifests have it.
 
 A chain needs no layout engine: boxes stand one below the other, what is made of steps in a frame, each branch in one of its own.
+A rail at the left leads into branches and past them, one at the right out of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
@@ -19,7 +20,7 @@ _GAP = 26
 _END = 30
 _PAD = 16
 _HEAD = 24
-_LONGEST = 38
+_LONGEST = 42
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,10 @@ class _Box:
     facts: str = ""
     arrow: str | None = None
     """What stands at the arrow that leads to it; None where none does."""
+    lines: tuple[str, ...] = ()
+    """Paths of arrows within it."""
+    note: str = ""
+    """What stands at the right of its title."""
 
 
 def flow_svg(flow: Mapping[str, Any], rows: Mapping[str, int] | None = None) -> Markup:
@@ -84,17 +89,69 @@ def _node(
     if is_step(node):
         box = _Box("all" if node["scope"] == "all" else "row", middle, y + _GAP, _WIDTH, _HEIGHT, *texts_of(node), arrow)
         return [box], f"{rows[node['label']]:,} rows" if node["label"] in rows else ""
-    top = y + _GAP // 2
+    # The arrow ends at the frame, whose title it would cross.
+    leads, top = arrow, y + (_GAP // 2 if arrow is None else _GAP)
     y = top + _HEAD - _GAP // 2
     inner: list[_Box] = []
-    on, ways = arrow, node.get("ways", ())
+    heads: list[_Box] = []
+    on: str | None = None
+    aside = _aside(node)
     for part in parts_of(node):
-        # Each branch but the first begins anew: its rows come from where they part.
-        placed, on = _node(part, inset - 1, middle, y, None if part in ways[1:] else on, rows)
+        # How many rows are left after the last round is not known apart.
+        arrow = None if part in aside else "" if part is node.get("unmet") else on
+        placed, says = _node(part, inset - 1, middle, y, arrow, rows)
+        on = says
+        if part in node.get("ways", ()):
+            placed[0] = replace(placed[0], note=f"{says} out" if says else "")
+        heads.append(placed[0])
         inner += placed
         y = max(box.y + box.height for box in placed)
-    frame = _Box("pipeline", middle - inset * _PAD, top, _WIDTH + 2 * inset * _PAD, y + _PAD // 2 - top, title_of(node))
+    left, width = middle - inset * _PAD, _WIDTH + 2 * inset * _PAD
+    lines = tuple(_rails(node, heads, left + _PAD // 2, left + width - _PAD // 2))
+    frame = _Box("pipeline", left, top, width, y + _PAD // 2 - top, title_of(node), arrow=leads, lines=lines)
     return [frame, *inner], on or ""
+
+
+def _aside(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the parts to which no arrow leads from the one before."""
+    if "branches" in node:
+        return [*node["ways"], node["join"]]
+    return [node["join"]] if node.get("unmet") else []
+
+
+def _rails(node: Mapping[str, Any], heads: Sequence[_Box], left: int, right: int) -> Iterator[str]:
+    """Draw how rows part and come together.
+
+    Args:
+        node: What is made of steps.
+        heads: The outermost box of each part.
+        left: Where the rail at the left is.
+        right: Where that at the right is.
+    """
+    if "branches" in node:
+        split, *ways, join = heads
+        yield from (_rail(left, split, way, way.x) for way in ways)
+        yield from (_rail(right, way, join, join.x + join.width) for way in ways)
+        if node["rest"] == "pass":
+            yield _rail(left, split, join, join.x)
+    elif "repeat" in node:
+        body, split, *_, join = heads
+        yield _rail(left, split, body, body.x)
+        if node["unmet"]:
+            yield _rail(right, split, join, join.x + join.width)
+            yield _rail(left, heads[2], join, join.x)
+
+
+def _rail(rail: int, start: _Box, end: _Box, tip: int) -> str:
+    """Return the path from the side of a box over a rail to the side of another one, where its tip is."""
+    edge = start.x if rail < start.x else start.x + start.width
+    back = -6 if tip > rail else 6
+    return f"M{edge} {_side(start)}H{rail}V{_side(end)}H{tip}m{back} -4l{-back} 4l{back} 4"
+
+
+def _side(box: _Box) -> int:
+    """Return the height at which arrows come to the side of a box and leave it: at the title of a frame."""
+    return box.y + (12 if box.kind == "pipeline" else box.height // 2)
 
 
 def _depth(node: Mapping[str, Any]) -> int:
@@ -117,8 +174,11 @@ def _drawn(box: _Box) -> Markup:
     radius = box.height // 2 if box.kind == "end" else 6
     shape = Markup('<rect class="{kind}" x="{x}" y="{y}" width="{width}" height="{height}" rx="{radius}"/>')
     parts.append(shape.format(kind=box.kind, x=box.x, y=box.y, width=box.width, height=box.height, radius=radius))
+    parts += [Markup('<path class="arrow" d="{path}"/>').format(path=path) for path in box.lines]
     if box.kind == "pipeline":
-        parts.append(_text("facts", box.x + 10, box.y + 16, box.title))
+        longest = _LONGEST - len(box.note)
+        parts.append(_text("facts", box.x + 10, box.y + 16, box.title, longest))
+        parts += [_text("facts right", box.x + box.width - 10, box.y + 16, box.note)] if box.note else []
     elif box.facts:
         parts.append(_text("name", box.x + 12, box.y + 19, box.title))
         parts.append(_text("facts", box.x + 12, box.y + 36, box.facts))
@@ -129,8 +189,8 @@ def _drawn(box: _Box) -> Markup:
     )
 
 
-def _text(kind: str, x: int, y: int, text: str) -> Markup:
-    short = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+def _text(kind: str, x: int, y: int, text: str, longest: int = _LONGEST) -> Markup:
+    short = text if len(text) <= longest else f"{text[: longest - 1]}…"
     return Markup('<text class="{kind}" x="{x}" y="{y}">{text}</text>').format(kind=kind, x=x, y=y, text=short)
 
 
@@ -139,5 +199,6 @@ _STYLE = Markup(
     "@media(prefers-color-scheme:dark){.flow{--l:#6e7681;--b:#0d1117;--f:#e6edf3;--m:#9da7b1;--a:#58a6ff;--s:#161b22}}"
     ".flow rect{fill:var(--b);stroke:var(--l)}.flow rect.pipeline,.flow rect.end{fill:var(--s)}"
     ".flow rect.all{stroke:var(--a);stroke-width:2}.flow .arrow{fill:none;stroke:var(--m)}.flow text{fill:var(--f)}"
-    ".flow .facts{fill:var(--m);font-size:11px}.flow .name{font-weight:600}.flow .middle{text-anchor:middle}</style>"
+    ".flow .facts{fill:var(--m);font-size:11px}.flow .name{font-weight:600}.flow .middle{text-anchor:middle}"
+    ".flow .right{text-anchor:end}</style>"
 )

@@ -88,8 +88,13 @@ def test_branches_part_and_come_together_and_repetitions_lead_back() -> None:
     assert {f"{names['shorten']} --> {names['fork · join']}", f"{names['keep']} --> {names['fork · join']}"} <= arrows
     assert f"{names['better · until']} -->|again| {names['rewrite']}" in arrows
     assert f"{names['better · until']} -->|left| {names['better · unmet']}" in arrows
-    drawn = ElementTree.fromstring(str(flow_svg(whole)))
+    drawn = ElementTree.fromstring(str(flow_svg(whole, {"shorten": 5, "fork · join": 7})))
     said = " ".join(drawn.itertext())
+    assert "5 rows out" in said
+    assert "7 rows" in said
+    # Into both branches and out of them; again, done, and what is left.
+    rails = [path.attrib["d"] for path in drawn.iter("{http://www.w3.org/2000/svg}path") if "H" in path.attrib["d"]]
+    assert len(rails) == len(set(rails)) == 4 + 3
     assert "long · when n > 3" in said
     assert "better · up to 3 rounds until score >= 4" in said
     assert list(steps_of(whole)) == [
