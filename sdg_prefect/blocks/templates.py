@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from sdg_prefect.blocks.template_sandbox import Sandbox
 from sdg_prefect.errors import did_you_mean
 
 _ENVIRONMENT = Sandbox()
+_SPACED = re.compile(r"\{\{\s*\w+( +\w+)+\s*\}\}")
 
 UNFIT = (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError, MemoryError)
 """What Python raises where the values of a row do not fit a template."""
@@ -163,7 +165,10 @@ def _read(text: str) -> nodes.Template:
             tree = _ENVIRONMENT.parse(text)
             check_tree(tree)
     except TemplateSyntaxError as error:
-        raise TemplateProblem(f"the template is wrong: {error.message}", error.lineno) from error
+        said = error.message
+        if _SPACED.search(text):
+            said = f"{said}. A name between braces has no spaces: give the column another one with 'RenameColumns' first"
+        raise TemplateProblem(f"the template is wrong: {said}", error.lineno) from error
     return tree
 
 

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from sdg_prefect.errors import InputError, Problem
 from sdg_prefect.rows import PART_ROWS
+from sdg_prefect.store.formats import Format
 from sdg_prefect.store.places import BOM, UTF8, Found, broken_lines, lowered
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ _EXACT = 2**53
 """Whole numbers up to here are the same as a decimal."""
 _WHOLE = r"^(0|-?[1-9][0-9]*)$"
 _NUMBER = r"^-?[0-9][0-9.e+-]*$"
+_SIGNS = {";": "semicolons", "\t": "tabs"}
+_OTHER_SIGN = re.compile("[;\t]")
+"""What some programs put between values instead of commas."""
+_SHOWN = 60
+"""Characters of a first line that are repeated."""
 _QUOTES = "Put text with delimiters or line breaks in it between double quotes."
 
 
@@ -29,6 +35,10 @@ def read_header(found: Found, rows: Iterator[list[str]]) -> list[str]:
         InputError: A column has no name, or that of another.
     """
     names = next((row for row in rows if row), [])
+    if len(names) == 1 and found.format is Format.CSV and (sign := _OTHER_SIGN.search(names[0])):
+        named = names[0].replace("\t", " ")[:_SHOWN]
+        parted = f"the first line names one column, '{named}', and its values seem to be parted by {_SIGNS[sign[0]]}."
+        raise found.problem(parted, "Save it with commas between the values, or with tabs as .tsv.", 1)
     problems = []
     for position, name in enumerate(names, start=1):
         if not name:

@@ -66,6 +66,7 @@ def test_the_variables_of_a_template_are_known(template: str, needed: set[str], 
     [
         ("a\n{{ b", 2, "the template is wrong"),
         ("{% if a %}", 1, "the template is wrong"),
+        ("a\n{{ the text }}", 2, "A name between braces has no spaces: give the column another one with 'RenameColumns' first"),
         ("\n\n{{ a|nosuch }}", 3, "there is no filter 'nosuch'"),
         ("{% if a is nosuch %}{% endif %}", 1, "there is no test 'nosuch'"),
         ("x\n{{ a.__class__ }}", 2, "reaches for '__class__'"),

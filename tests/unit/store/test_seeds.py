@@ -239,6 +239,12 @@ def test_broken_lines_are_all_told_the_first_five_one_by_one(tmp_path: Path) -> 
         ("a.csv", "", "  has no rows."),
         ("a.csv", "a,b\n", "  has no rows."),
         ("a.csv", "a,b,a\n1,2,3\n", ":1  column 'a' is there twice."),
+        ("a.csv", 'a;b\n"x";1\n', ":1  the first line names one column, 'a;b', and its values seem to be parted by semicolons."),
+        (
+            "a.csv",
+            "a\tb\n1\t2\n",
+            ":1  the first line names one column, 'a b', and its values seem to be parted by tabs. Save it",
+        ),
         ("a.csv", ",a\n0,1\n", ":1  column 1 has no name. Name every column in the first line; pandas leaves its index out"),
         ("a.csv", b"a\n\xe9\n", ":2  not UTF-8 text."),
         ("a.parquet", "no", "  cannot be read: "),
