@@ -67,14 +67,16 @@ class Standing:
     @property
     def seconds_left(self) -> Range | None:
         """Seconds until the end, if all goes on as it went; None as long as that cannot be told."""
-        if self.calls_in_all is None or not self.calls_in_all.likely:
-            return Range.exactly(self.seconds * (1 - self.share) / self.share) if 0 < self.share < 1 else None
-        if not self.calls or self.calls_in_all.likely <= self.calls:
+        if self.calls and self.calls_in_all is not None and self.calls_in_all.likely:
+            rest = Range(*(max(0.0, calls / self.calls - 1) for calls in self.calls_in_all))
+        else:
+            rest = Range.exactly(1 / self.share - 1 if self.share else 0.0)
+        if not rest.likely:
             return None
-        # Calls end as if by chance: the fewer did, the less is known of their pace.
-        error = 1 / sqrt(self.calls)
-        low, likely, high = (self.seconds * max(0.0, calls / self.calls - 1) for calls in self.calls_in_all)
-        return Range(low * (1 - error), likely, high * (1 + error))
+        # Calls end as if by chance: the fewer did, the less is known of their pace. Those in flight may be nearly done.
+        error = 1 / sqrt(self.calls) if self.calls else 0.0
+        hasty = (1 - error) * self.calls / (self.calls + self.flying) if self.calls else 1.0
+        return Range(self.seconds * rest.low * hasty, self.seconds * rest.likely, self.seconds * rest.high * (1 + error))
 
 
 class Counting:

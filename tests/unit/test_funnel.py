@@ -64,7 +64,18 @@ def test_the_share_that_is_done_counts_rows_that_later_blocks_will_get() -> None
     assert standing.share == pytest.approx(50 / 150)
     assert (standing.calls, standing.calls_in_all, standing.usd_in_all) == (50, None, None)
     assert standing.seconds_left is not None
-    assert standing.seconds_left.likely == pytest.approx(2 * standing.seconds)
+    low, likely, high = (seconds / standing.seconds for seconds in standing.seconds_left)
+    assert (low, likely, high) == pytest.approx((2 * (1 - 50**-0.5), 2, 2 * (1 + 50**-0.5)))
+
+
+def test_calls_in_flight_may_be_nearly_done() -> None:
+    counting = counted()
+    before = counting.standing()
+    counting.watch_calls(lambda: {"ask": 50})
+    after = counting.standing()
+    assert before.seconds_left is not None
+    assert after.seconds_left is not None
+    assert after.seconds_left.low / after.seconds == pytest.approx(before.seconds_left.low / before.seconds / 2)
 
 
 def test_a_run_that_is_done_has_no_time_left() -> None:
