@@ -1,20 +1,14 @@
-"""The OpenAI protocol: what a call asks for, and the bodies of the replies."""
+"""The OpenAI protocol: what a call asks for, and what it gets."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from sdg_prefect.simulator.errors import bad_request
-from sdg_prefect.simulator.logprobs import chat_logprobs, text_logprobs
 from sdg_prefect.simulator.replying import FREE, Constraint
 from sdg_prefect.simulator.wording import count_tokens, split_tokens
-
-FINGERPRINT = "simulated"
-"""The `system_fingerprint` of every reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,89 +147,3 @@ def finish(text: str, call: Call) -> Choice:
     if call.max_tokens is not None and tokens > call.max_tokens:
         text, tokens, reason = "".join(split_tokens(text)[: call.max_tokens]), call.max_tokens, "length"
     return Choice(text, reason, tokens)
-
-
-def generation_body(call: Call, choices: list[Choice], prompt: PromptTokens, key: str) -> dict[str, Any]:
-    """Return the body of a reply, in the shape of its endpoint."""
-    make = _chat_choice if call.is_chat else _text_choice
-    return {
-        **_head(call, key, "chat.completion" if call.is_chat else "text_completion"),
-        "choices": [make(call, place, choice) for place, choice in enumerate(choices)],
-        "usage": usage(prompt, sum(choice.tokens for choice in choices)),
-    }
-
-
-def stream_chunks(call: Call, choices: list[Choice], prompt: PromptTokens, key: str) -> Iterator[dict[str, Any]]:
-    """Yield the chunks of a streamed reply: each text in two halves, then its end."""
-    head = _head(call, key, "chat.completion.chunk" if call.is_chat else "text_completion")
-    for place, choice in enumerate(choices):
-        tokens = split_tokens(choice.text)
-        middle = (len(tokens) + 1) // 2
-        for piece, reason in (
-            ("".join(tokens[:middle]), None),
-            ("".join(tokens[middle:]), None),
-            ("", choice.finish_reason),
-        ):
-            delta = {"role": "assistant", "content": piece} if reason is None else {}
-            part: dict[str, Any] = {"delta": delta} if call.is_chat else {"text": piece}
-            yield {**head, "choices": [{"index": place, **part, "logprobs": None, "finish_reason": reason}]}
-    if call.streams_usage:
-        yield {**head, "choices": [], "usage": usage(prompt, sum(choice.tokens for choice in choices))}
-
-
-def usage(prompt: PromptTokens, completion_tokens: int) -> dict[str, Any]:
-    """Return the usage part of a reply."""
-    told = {} if prompt.cached is None else {"prompt_tokens_details": {"cached_tokens": prompt.cached}}
-    return {
-        "prompt_tokens": prompt.count,
-        "completion_tokens": completion_tokens,
-        "total_tokens": prompt.count + completion_tokens,
-        **told,
-    }
-
-
-def models_body(models: tuple[str, ...]) -> dict[str, Any]:
-    """Return the list of models."""
-    return {
-        "object": "list",
-        "data": [{"id": name, "object": "model", "created": 0, "owned_by": FINGERPRINT} for name in models],
-    }
-
-
-def pooling_body(model: str, scores: list[list[list[float]]], prompt_tokens: int, key: str) -> dict[str, Any]:
-    """Return the reply of a process-reward model: for each input, a pair of shares for each step."""
-    return {
-        "id": f"pool-{key}",
-        "object": "list",
-        "created": int(time.time()),
-        "model": model,
-        "system_fingerprint": FINGERPRINT,
-        "data": [{"index": place, "object": "pooling", "data": steps} for place, steps in enumerate(scores)],
-        "usage": usage(PromptTokens(prompt_tokens), 0),
-    }
-
-
-def _head(call: Call, key: str, kind: str) -> dict[str, Any]:
-    return {
-        "id": f"{'chatcmpl' if call.is_chat else 'cmpl'}-{key}",
-        "object": kind,
-        "created": int(time.time()),
-        "model": call.model,
-        "system_fingerprint": FINGERPRINT,
-    }
-
-
-def _chat_choice(call: Call, place: int, choice: Choice) -> dict[str, Any]:
-    scores = None if call.top_logprobs is None else chat_logprobs(choice.text, call.top_logprobs)
-    return {
-        "index": place,
-        "message": {"role": "assistant", "content": choice.text, "refusal": None},
-        "logprobs": scores,
-        "finish_reason": choice.finish_reason,
-    }
-
-
-def _text_choice(call: Call, place: int, choice: Choice) -> dict[str, Any]:
-    text = call.prompts[place // call.n] + choice.text if call.echoes else choice.text
-    scores = None if call.top_logprobs is None else text_logprobs(text, call.top_logprobs)
-    return {"index": place, "text": text, "logprobs": scores, "finish_reason": choice.finish_reason}

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from aiohttp import web
 
-from sdg_prefect.simulator import errors, protocol
+from sdg_prefect.simulator import bodies, errors, protocol
 from sdg_prefect.simulator.batches import Batches
 from sdg_prefect.simulator.chance import fingerprint
 from sdg_prefect.simulator.embedding import embeddings_body
@@ -84,7 +84,7 @@ class SimulatedServer:
                 return json_response({"status": "ok", "simulated": True})
             case "GET", "/models":
                 self._check_key(request)
-                return json_response(protocol.models_body(self.settings.models or DEFAULT_MODELS))
+                return json_response(bodies.models_body(self.settings.models or DEFAULT_MODELS))
             case "GET", "/stats":
                 return json_response(self.tally.as_dict())
             case "POST", "/stats/reset":
@@ -178,7 +178,7 @@ class SimulatedServer:
         tokens, key = self._prompt_tokens(call), fingerprint(*call.prompts)
         fate = self._faults.next_fate(key)
         self._fail(fate)
-        return protocol.generation_body(call, self._choices(call, fate), self._with_cached(call, tokens), key)
+        return bodies.generation_body(call, self._choices(call, fate), self._with_cached(call, tokens), key)
 
     async def _generate(self, request: web.BaseRequest, call: protocol.Call) -> web.StreamResponse:
         tokens, key = self._prompt_tokens(call), fingerprint(*call.prompts)
@@ -188,7 +188,7 @@ class SimulatedServer:
         told = self._with_cached(call, tokens)
         if call.streams:
             return await self._stream(request, call, choices, told, key)
-        body = protocol.generation_body(call, choices, told, key)
+        body = bodies.generation_body(call, choices, told, key)
         return json_response(body, is_cut=fate.fault is Fault.BROKEN_JSON, headers=limits)
 
     def _prompt_tokens(self, call: protocol.Call) -> int:
@@ -230,7 +230,7 @@ class SimulatedServer:
         """Send a reply as server-sent events."""
         response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream"})
         await response.prepare(request)
-        for chunk in protocol.stream_chunks(call, choices, prompt, key):
+        for chunk in bodies.stream_chunks(call, choices, prompt, key):
             await response.write(f"data: {json.dumps(chunk)}\n\n".encode())
         await response.write(b"data: [DONE]\n\n")
         await response.write_eof()
@@ -254,7 +254,7 @@ class SimulatedServer:
         scores = [step_scores(text, body, self.settings.step_fill_token) for text in texts]
         self.tally.completions += len(scores)
         tokens = sum(map(count_tokens, texts))
-        reply = protocol.pooling_body(str(body.get("model")), scores, tokens, key)
+        reply = bodies.pooling_body(str(body.get("model")), scores, tokens, key)
         return json_response(reply, is_cut=fate.fault is Fault.BROKEN_JSON)
 
 
