@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from sdg_prefect.blocks.base import Block, Columns
+from sdg_prefect.blocks.base import Columns
 from sdg_prefect.blocks.chat_parameters import ChatParameters
-from sdg_prefect.blocks.conversation import without_nulls
+from sdg_prefect.blocks.conversation import plain_tool_calls, tool_calls_type
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.expansion import Expansion, reject_failure
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.sampling import KNOWN, GenKwargs, normal
-from sdg_prefect.blocks.shared_prefix import shared_messages
-from sdg_prefect.models.completion import Completion, Failure, Request
-from sdg_prefect.rows import ids_of, to_dataset, to_table
+from sdg_prefect.blocks.sending import Kept, MessagesBlock
+from sdg_prefect.models.completion import Choice, Completion
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,75 +23,58 @@ if TYPE_CHECKING:
     from sdg_prefect.blocks.context import Context
 
 
-class MessagesBlock(Block):
-    """The way of chat messages from a column to a model and of its replies to a column; one row stays one row."""
-
-    family: ClassVar[str] = "Ask a model"
-
-    def _send(
-        self, rows: Dataset, context: Context, source: str, target: str, params: Mapping[str, Any], thoughts: str | None = None
-    ) -> Dataset:
-        table = to_table(rows)
-        requests, places = self._ask(table, source, params, context)
-        expansion = Expansion((target, *([thoughts] if thoughts else [])))
-        for place, answer in zip(places, context.complete(requests), strict=True):
-            if isinstance(answer, Failure):
-                reject_failure(context, place, answer)
-            else:
-                expansion.add(place, [self._value(answer), self._thoughts(answer)][: len(expansion.columns)])
-        return to_dataset(expansion.table(table, [self._kind()] * len(expansion.columns)))
-
-    def _kind(self) -> pa.DataType:
-        """Return the type of the column of replies."""
-        import pyarrow as pa
-
-        return pa.string()
-
-    def _ask(self, table: pa.Table, source: str, params: Mapping[str, Any], context: Context) -> tuple[list[Request], list[int]]:
-        (model_id,) = self.model_ids()
-        requests: list[Request] = []
-        places = []
-        for place, (row_id, messages) in enumerate(zip(ids_of(table), table.column(source).to_pylist(), strict=True)):
-            if reason := _why_not(messages):
-                context.reject(place, "BadMessages", f"column '{source}' {reason}.")
-                continue
-            sent = [{key: without_nulls(value) for key, value in message.items() if value is not None} for message in messages]
-            requests.append(Request(model_id, row_id, messages=sent, params=params))
-            places.append(place)
-        shared = shared_messages([request.messages or () for request in requests])
-        return [replace(request, shared_prefix=shared) for request in requests], places
-
-    def _thoughts(self, answer: Completion) -> Any:
-        return answer.choices[0].reasoning if answer.choices else None
-
-    def _value(self, answer: Completion) -> Any:
-        return answer.choices[0].text or "" if answer.choices else ""
-
-
 class NamedModelBlock(MessagesBlock):
-    """A block that names its model."""
+    """A block that names its model, and keeps the texts and calls of its replies in columns of their own."""
 
     model_id: str = Field(min_length=1)
     """The model, by the name that ``models:`` or the endpoint knows."""
+    tool_calls_col: str | None = Field(default=None, min_length=1)
+    """Column that gets the calls of tools in the reply, as OpenAI has them: a list, which is empty where none is called."""
 
     def model_ids(self) -> Iterable[str]:
         return (self.model_id,)
 
+    def doubts(self, before: Columns) -> Iterable[str]:
+        yield from super().doubts(before)
+        if (self.tools_col or self._says("tools")) and self.tool_calls_col is None:
+            yield "the model may call tools, and its calls are not kept; name a column for them with 'tool_calls_col'."
+        if self.tools_col and self._says("tools"):
+            yield "'tools' has no effect beside 'tools_col': each row offers its own."
 
-def _why_not(messages: Any) -> str:
-    """Say why a value is not a list of chat messages; empty if it is."""
-    if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
-        return "holds no list of messages here"
-    if not all(isinstance(message, Mapping) and message.get("role") for message in messages):
-        return "holds a message without a role"
-    return ""
+    def _says(self, parameter: str) -> bool:
+        """True where a sampling parameter is given."""
+        raise TypeError(f"{type(self).__name__} does not say its parameters")
+
+    def _texts(self, text_col: str, thoughts_col: str | None, *, lists: bool) -> list[Kept]:
+        """Return the columns of a reply: of its first choice, or lists over all of them."""
+        import pyarrow as pa
+
+        parts: tuple[tuple[str | None, pa.DataType, Callable[[Choice], Any]], ...] = (
+            (text_col, pa.string(), lambda choice: choice.text or ""),
+            (thoughts_col, pa.string(), lambda choice: choice.reasoning),
+            (self.tool_calls_col, tool_calls_type(), lambda choice: plain_tool_calls(choice.tool_calls) or []),
+        )
+        return [
+            Kept(name, pa.list_(kind) if lists else kind, _of_all(part) if lists else _of_first(part))
+            for name, kind, part in parts
+            if name is not None
+        ]
+
+
+def _of_all(part: Callable[[Choice], Any]) -> Callable[[Completion], Any]:
+    return lambda answer: [part(choice) for choice in answer.choices]
+
+
+def _of_first(part: Callable[[Choice], Any]) -> Callable[[Completion], Any]:
+    return lambda answer: part(answer.choices[0] if answer.choices else Choice(None))
 
 
 @block("LLMMessagesBlock")
 class LLMMessagesBlock(NamedModelBlock):
     """Send a column of chat messages to a model and keep its reply; with ``n`` above 1 a list of replies.
 
-    With ``n`` given and a temperature of 0 the temperature becomes 0.7, since equal replies are of no use.
+    With ``n`` given and a temperature of 0 the temperature becomes 0.7, since equal replies are of no use. Tools that the model
+    may call are named in ``gen_kwargs``, or in a column; a reply that calls some has an empty text as a rule.
     """
 
     example: ClassVar[Example] = Example(
@@ -116,32 +96,22 @@ class LLMMessagesBlock(NamedModelBlock):
     """Sampling parameters, over the defaults temperature 0 and max_tokens 4096."""
 
     def reads(self) -> Iterable[str]:
-        return (self.input_col,)
+        return self._with_tools(self.input_col)
 
     def writes(self) -> Iterable[str]:
-        return (self.output_col,) if self.reasoning_col is None else (self.output_col, self.reasoning_col)
+        return [name for name in (self.output_col, self.reasoning_col, self.tool_calls_col) if name is not None]
 
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Send and keep."""
         params = {"temperature": 0, "max_tokens": 4096, **self.gen_kwargs}
         if params.get("n") and params["temperature"] <= 0:
             params["temperature"] = 0.7
-        return self._send(rows, context, self.input_col, self.output_col, params, self.reasoning_col)
+        gives_lists = self.gen_kwargs.get("n", 1) > 1
+        kept = self._texts(self.output_col, self.reasoning_col, lists=gives_lists)
+        return self._send(rows, context, self.input_col, params, kept)
 
-    @property
-    def _gives_lists(self) -> bool:
-        return bool(self.gen_kwargs.get("n", 1) > 1)
-
-    def _kind(self) -> pa.DataType:
-        import pyarrow as pa
-
-        return pa.list_(pa.string()) if self._gives_lists else pa.string()
-
-    def _thoughts(self, answer: Completion) -> Any:
-        return [choice.reasoning for choice in answer.choices] if self._gives_lists else super()._thoughts(answer)
-
-    def _value(self, answer: Completion) -> Any:
-        return [choice.text or "" for choice in answer.choices] if self._gives_lists else super()._value(answer)
+    def _says(self, parameter: str) -> bool:
+        return self.gen_kwargs.get(parameter) is not None
 
 
 class OpenAIChat(NamedModelBlock, ChatParameters):
@@ -167,12 +137,13 @@ class OpenAIChat(NamedModelBlock, ChatParameters):
     """How many replies the model gives; only the first is kept."""
 
     def reads(self) -> Iterable[str]:
-        return (_only(self.input_cols),)
+        return self._with_tools(_only(self.input_cols))
 
     def writes(self) -> Iterable[str]:
-        return (_only(self.output_cols),)
+        return (_only(self.output_cols), *([self.tool_calls_col] if self.tool_calls_col else []))
 
     def doubts(self, before: Columns) -> Iterable[str]:
+        yield from super().doubts(before)
         unknown = [name for name in self.gen_kwargs if name not in KNOWN]
         if unknown:
             yield f"unknown sampling parameter(s) without effect: {', '.join(unknown)}."
@@ -185,10 +156,14 @@ class OpenAIChat(NamedModelBlock, ChatParameters):
         """Send and keep."""
         params = self.parameters()
         params |= {name: value for name, value in self.gen_kwargs.items() if name in KNOWN}
-        return self._send(rows, context, _only(self.input_cols), _only(self.output_cols), normal(params))
+        kept = self._texts(_only(self.output_cols), None, lists=False)
+        return self._send(rows, context, _only(self.input_cols), normal(params), kept)
+
+    def _says(self, parameter: str) -> bool:
+        return (self.gen_kwargs.get(parameter) or getattr(self, parameter, None)) is not None
 
 
-def _only(columns: tuple[str, ...] | str) -> str:
+def _only(columns: Sequence[str] | str) -> str:
     return columns if isinstance(columns, str) else columns[0]
 
 

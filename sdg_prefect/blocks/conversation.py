@@ -14,7 +14,7 @@ def prompt_type() -> pa.DataType:
     """Return the type of a prompt: a list of messages with ``role`` and ``content``."""
     import pyarrow as pa
 
-    return pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+    return pa.list_(message_type())
 
 
 def tool_calls_type() -> pa.DataType:
@@ -23,6 +23,14 @@ def tool_calls_type() -> pa.DataType:
 
     function = pa.struct([("name", pa.string()), ("arguments", pa.string())])
     return pa.list_(pa.struct([("id", pa.string()), ("type", pa.string()), ("function", function)]))
+
+
+def message_type(*, has_tools: bool = False) -> pa.DataType:
+    """Return the type of a message that trainers read: role and content, and where tools are called what belongs to a call."""
+    import pyarrow as pa
+
+    about_tools = [("tool_calls", tool_calls_type()), ("tool_call_id", pa.string()), ("name", pa.string())] if has_tools else []
+    return pa.struct([("role", pa.string()), ("content", pa.string()), *about_tools])
 
 
 def response_type() -> pa.DataType:

@@ -10,9 +10,9 @@ from jinja2 import TemplateError
 from pydantic import Field
 
 from sdg_prefect.blocks.base import Block, Need, needs_of
+from sdg_prefect.blocks.conversation import prompt_type
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.expansion import Expansion, reject_failure
-from sdg_prefect.blocks.format_messages import message_type
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.sampling import DEFAULTS, GenKwargs
 from sdg_prefect.blocks.templates import TemplateText, Variables, render, variables_in
@@ -123,7 +123,7 @@ class HoldConversation(Block):
         expansion = Expansion((self.output_col,))
         for talk in sorted([*ended, *going], key=lambda one: one.place):
             self._keep(talk, expansion, context)
-        return to_dataset(expansion.table(table, message_type()))
+        return to_dataset(expansion.table(table, prompt_type()))
 
     def _open(self, talks: list[Talk], context: Context) -> list[Talk]:
         """Take the first message of the user from its column."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.base import Block, Columns
+from sdg_prefect.blocks.conversation import message_type, prompt_type
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.expansion import Expansion
-from sdg_prefect.blocks.format_messages import Message, message_type
+from sdg_prefect.blocks.offered_tools import Unfit
 from sdg_prefect.blocks.registry import block
+from sdg_prefect.blocks.turns import calls_in
 from sdg_prefect.rows import to_dataset, to_table
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from sdg_prefect.blocks.context import Context
 
+Message = Mapping[str, Any]
 Layout = Literal["messages", "prompt_completion", "alpaca", "sharegpt"]
 
 
@@ -29,7 +33,8 @@ class FormatForTuning(Block):
 
     ``messages`` and ``prompt_completion`` are those of TRL and of OpenAI, ``alpaca`` has ``instruction``, ``input`` and
     ``output``, ``sharegpt`` has ``conversations``. A row without a prompt or a response is rejected. Name the new columns in
-    ``output_columns`` of the flow to have nothing else in the output.
+    ``output_columns`` of the flow to have nothing else in the output. ``FormatMessages`` makes conversations of several turns,
+    and of tools whose results are known.
     """
 
     family: ClassVar[str] = "Data for training"
@@ -57,9 +62,20 @@ class FormatForTuning(Block):
     """Column with the material of the instruction; it follows the prompt where the form has no place of its own for it."""
     reasoning_col: str | None = None
     """Column with thoughts, which are put before the response between ``<think>`` and ``</think>``."""
+    tool_calls_col: str | None = Field(default=None, min_length=1)
+    """Column with the tools that the response calls, a list of calls or JSON text, for ``messages`` and ``prompt_completion``. A
+    row that has some may do without a text. The tools themselves stay in their column, which trainers want as ``tools``."""
+
+    @model_validator(mode="after")
+    def _has_a_place_for_calls(self) -> FormatForTuning:
+        if self.tool_calls_col is not None and self.layout in ("alpaca", "sharegpt"):
+            raise PydanticCustomError(
+                "layout", "the form '{layout}' has no place for calls of tools; take 'messages'.", {"layout": self.layout}
+            )
+        return self
 
     def reads(self) -> Iterable[str]:
-        names = (self.prompt_col, self.response_col, self.input_col, self.reasoning_col)
+        names = (self.prompt_col, self.response_col, self.input_col, self.reasoning_col, self.tool_calls_col)
         return dict.fromkeys(name for name in names if name is not None)
 
     def writes(self) -> Iterable[str]:
@@ -79,29 +95,34 @@ class FormatForTuning(Block):
         table = to_table(rows)
         expansion = Expansion(tuple(self.writes()))
         for place, row in enumerate(table.select(list(self.reads())).to_pylist()):
+            try:
+                calls = calls_in(row[self.tool_calls_col], 0) if self.tool_calls_col is not None else []
+            except Unfit as error:
+                context.reject(place, "BadToolCalls", f"'{self.tool_calls_col}': {error}")
+                continue
             prompt, response = (_said(row[name]) for name in (self.prompt_col, self.response_col))
-            if not prompt or not response:
+            if not prompt or not (response or calls):
                 empty = self.response_col if prompt else self.prompt_col
                 context.reject(place, "NothingSaid", f"'{empty}' is empty.")
                 continue
             more = _said(row[self.input_col]) if self.input_col is not None else ""
             thoughts = _said(row[self.reasoning_col]) if self.reasoning_col is not None else ""
             response = f"<think>\n{thoughts}\n</think>\n\n{response}" if thoughts else response
-            expansion.add(place, self._laid_out(prompt, more, response))
+            expansion.add(place, self._laid_out(prompt, more, response, calls))
         return to_dataset(expansion.table(table, self._kinds()))
 
-    def _laid_out(self, prompt: str, more: str, response: str) -> list[Any]:
+    def _laid_out(self, prompt: str, more: str, response: str, calls: list[dict[str, Any]]) -> list[Any]:
         asked = f"{prompt}\n\n{more}" if more else prompt
         said = [("system", self.system)] if self.system else []
         match self.layout:
             case "alpaca":
                 return [prompt, more, response]
             case "prompt_completion":
-                return [_messages([*said, ("user", asked)]), _messages([("assistant", response)])]
+                return [_messages([*said, ("user", asked)]), [_reply(response, calls)]]
             case "sharegpt":
                 turns = [*said, ("human", asked), ("gpt", response)]
                 return [[{"from": who, "value": text} for who, text in turns]]
-        return [_messages([*said, ("user", asked), ("assistant", response)])]
+        return [[*_messages([*said, ("user", asked)]), _reply(response, calls)]]
 
     def _kinds(self) -> list[pa.DataType]:
         import pyarrow as pa
@@ -110,7 +131,7 @@ class FormatForTuning(Block):
             return [pa.string()] * 3
         if self.layout == "sharegpt":
             return [pa.list_(pa.struct([("from", pa.string()), ("value", pa.string())]))]
-        return [message_type()] * 2
+        return [pa.list_(message_type(has_tools=self.tool_calls_col is not None))] * 2
 
 
 def _said(value: Any) -> str:
@@ -119,6 +140,10 @@ def _said(value: Any) -> str:
 
 def _messages(turns: Iterable[tuple[str, str]]) -> list[Message]:
     return [{"role": role, "content": content} for role, content in turns]
+
+
+def _reply(response: str, calls: list[dict[str, Any]]) -> Message:
+    return {"role": "assistant", "content": response, **({"tool_calls": calls} if calls else {})}
 
 
 @block("FormatPreference")
@@ -173,4 +198,4 @@ class FormatPreference(Block):
                 expansion.add(place, [_messages([*said, ("user", prompt)]), *replies])
             else:
                 expansion.add(place, [prompt, chosen, rejected])
-        return to_dataset(expansion.table(table, [message_type() if self.conversational else pa.string()] * 3))
+        return to_dataset(expansion.table(table, [prompt_type() if self.conversational else pa.string()] * 3))

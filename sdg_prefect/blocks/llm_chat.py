@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from sdg_prefect.blocks.base import Columns
-from sdg_prefect.blocks.chat import MessagesBlock
 from sdg_prefect.blocks.chat_parameters import ChatParameters
 from sdg_prefect.blocks.conversation import plain_tool_calls, response_type
 from sdg_prefect.blocks.example import Example
@@ -16,13 +15,13 @@ from sdg_prefect.blocks.files import FlowFiles
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.sampling import KNOWN, normal
 from sdg_prefect.blocks.secrets import SecretName, check_no_secrets, variable_of
+from sdg_prefect.blocks.sending import Kept, MessagesBlock
 from sdg_prefect.blocks.wired import OneName, WiredBlock
 from sdg_prefect.errors import did_you_mean
 from sdg_prefect.models.connections import named_url
 from sdg_prefect.models.endpoint import Endpoint
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from datasets import Dataset
 
     from sdg_prefect.blocks.context import Context
@@ -120,7 +119,7 @@ class LLMChatBlock(ServedModel, MessagesBlock, ChatParameters):
         return self.timeout if "timeout" in self.model_fields_set else None
 
     def reads(self) -> Iterable[str]:
-        return self.input_cols
+        return self._with_tools(*self.input_cols)
 
     def writes(self) -> Iterable[str]:
         return self.output_cols
@@ -139,7 +138,10 @@ class LLMChatBlock(ServedModel, MessagesBlock, ChatParameters):
 
     def run(self, rows: Dataset, context: Context) -> Dataset:
         """Send and keep."""
-        return self._send(rows, context, self.input_cols[0], self.output_cols[0], self._asked())
+        import pyarrow as pa
+
+        kept = Kept(self.output_cols[0], pa.list_(response_type()), self._replies)
+        return self._send(rows, context, self.input_cols[0], self._asked(), [kept])
 
     def _unknown(self) -> list[str]:
         return sorted(name for name in self.model_extra or {} if name not in KNOWN)
@@ -155,12 +157,7 @@ class LLMChatBlock(ServedModel, MessagesBlock, ChatParameters):
             params["extra_body"] = {**body, **(params["extra_body"] or {})}
         return normal(params)
 
-    def _kind(self) -> pa.DataType:
-        import pyarrow as pa
-
-        return pa.list_(response_type())
-
-    def _value(self, answer: Completion) -> Any:
+    def _replies(self, answer: Completion) -> list[dict[str, Any]]:
         kept = answer.choices if (self.n or 1) > 1 else answer.choices[:1]
         return [_as_message(choice) for choice in kept]
 

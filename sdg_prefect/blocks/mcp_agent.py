@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from sdg_prefect.blocks.conversation import plain_tool_calls, trace_message_type
+from sdg_prefect.blocks.conversation import as_messages, plain_tool_calls, trace_message_type, without_nulls
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.expansion import Expansion, reject_failure
 from sdg_prefect.blocks.llm_chat import ServedModel
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from sdg_prefect.blocks.context import Context
+
+
+_NO_JSON = '{"error": "The arguments are no JSON object, so the tool was not called."}'
+"""The result of a call whose arguments cannot be read."""
 
 
 @dataclass(slots=True)
@@ -52,7 +56,7 @@ class MCPAgentBlock(ServedModel):
     The reply holds the whole conversation under ``messages``, the number of ``iterations``, and ``max_iterations_reached``. All
     rows of a shard go through a round together. Results of tools are kept like replies of models, so that a run that goes on
     calls no tool again for what it knows. A row whose model or server fails for good is rejected; what a tool says about a
-    failure of its own is told to the model. Needs the extra ``mcp``.
+    failure of its own is told to the model, as is that the arguments of a call are no JSON. Needs the extra ``mcp``.
     """
 
     packages: ClassVar[Mapping[str, str]] = {"mcp": "mcp"}
@@ -68,7 +72,7 @@ class MCPAgentBlock(ServedModel):
     )
 
     input_cols: OneName
-    """The one column with what is asked, as text."""
+    """The one column with what is asked: a text, or the messages of a conversation that goes on."""
     output_cols: OneName
     """The one column that gets the conversation."""
     mcp_server_url: str = Field(min_length=1)
@@ -126,10 +130,11 @@ class MCPAgentBlock(ServedModel):
         system = [{"role": "system", "content": self.system_prompt}] if self.system_prompt else []
         talks = []
         for place, (row_id, question) in enumerate(zip(ids_of(table), table.column(column).to_pylist(), strict=True)):
-            if question is None or question == "":
+            asked = as_messages(without_nulls(question)) if question not in (None, "") else []
+            if not asked:
                 context.reject(place, "BadMessages", f"column '{column}' holds nothing to ask.")
             else:
-                talks.append(Talk(place, row_id, [*system, {"role": "user", "content": str(question)}]))
+                talks.append(Talk(place, row_id, [*system, *asked]))
         return talks
 
     def _with_tools(self, talks: list[Talk], context: Context) -> list[Talk]:
@@ -171,22 +176,32 @@ class MCPAgentBlock(ServedModel):
 
     def _answered(self, talks: list[Talk], context: Context) -> list[Talk]:
         """Call the tools that are wanted, and return the talks that have another round."""
-        jobs = [(talk, call) for talk in talks for call in talk.waiting]
-        requests = []
-        for talk, call in jobs:
-            params = {"tool": call["function"]["name"], "arguments": _arguments(call)}
-            requests.append(Request(self._tools_id, talk.row_id, messages=[], params=params, sample=talk.calls))
-            talk.calls += 1
+        jobs: list[tuple[Talk, Mapping[str, Any], Request | None]] = []
+        for talk in talks:
+            for call in talk.waiting:
+                jobs.append((talk, call, self._request(talk, call)))
+                talk.calls += 1
+        answers = iter(context.complete([request for _, _, request in jobs if request is not None]))
         failed: set[int] = set()
-        for (talk, call), answer in zip(jobs, context.complete(requests), strict=True):
+        for talk, call, request in jobs:
+            answer = next(answers) if request is not None else None
             if isinstance(answer, Failure):
                 if talk.place not in failed:
                     reject_failure(context, talk.place, answer)
                 failed.add(talk.place)
                 talk.rounds = 0
             else:
-                talk.messages.append({"role": "tool", "tool_call_id": call["id"], "content": answer.choices[0].text or ""})
+                said = _NO_JSON if answer is None else answer.choices[0].text or ""
+                talk.messages.append({"role": "tool", "tool_call_id": call["id"], "content": said})
         return [talk for talk in talks if talk.place not in failed and talk.rounds < self.max_iterations]
+
+    def _request(self, talk: Talk, call: Mapping[str, Any]) -> Request | None:
+        """Return the request that calls a tool; None where the model wrote arguments that are no JSON object."""
+        arguments = _arguments(call)
+        if arguments is None:
+            return None
+        params = {"tool": call["function"]["name"], "arguments": arguments}
+        return Request(self._tools_id, talk.row_id, messages=[], params=params, sample=talk.calls)
 
 
 def _note_reply(talk: Talk, answer: Completion) -> None:
@@ -197,13 +212,13 @@ def _note_reply(talk: Talk, answer: Completion) -> None:
     talk.messages.append({**message, **({"tool_calls": talk.waiting} if talk.waiting else {})})
 
 
-def _arguments(call: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the arguments of a call; none where the model wrote no JSON object."""
+def _arguments(call: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the arguments of a call, none where the model wrote nothing; None where it wrote no JSON object."""
     try:
-        arguments = json.loads(call["function"]["arguments"])
-    except ValueError:
-        return {}
-    return arguments if isinstance(arguments, dict) else {}
+        arguments = json.loads(call["function"]["arguments"].strip() or "{}")
+    except (ValueError, RecursionError):
+        return None
+    return arguments if isinstance(arguments, dict) else None
 
 
 def _trace(talk: Talk) -> dict[str, Any]:

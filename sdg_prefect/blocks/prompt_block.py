@@ -199,7 +199,10 @@ class PromptBlock(Block):
                 unparsed.append(choice)
         if not given:
             text = unparsed[0].text if unparsed else ""
-            reason = "the reply is empty" if not text else "the parser found nothing in the reply"
+            calls = unparsed[0].tool_calls if unparsed and not text else None
+            reason = (
+                "the parser found nothing in the reply" if text else "the reply calls tools" if calls else "the reply is empty"
+            )
             reason += " (it was cut at max_tokens)" if unparsed and unparsed[0].finish_reason == "length" else ""
             context.reject(place, "NothingParsed", f"{reason}.", raw=text or "", attempts=answer.attempts)
         elif unparsed:

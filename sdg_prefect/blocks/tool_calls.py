@@ -10,9 +10,10 @@ from pydantic import Field
 from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.base import Block
-from sdg_prefect.blocks.conversation import plain_tool_calls, without_nulls
+from sdg_prefect.blocks.conversation import plain_tool_calls
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.expansion import Expansion
+from sdg_prefect.blocks.offered_tools import Unfit, functions_in, listed
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.schemas import ReplySchema, checked_schema
 from sdg_prefect.errors import did_you_mean
@@ -27,10 +28,6 @@ _NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 _ADD = '[{"name": "add", "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}}]'
 _TWO = '[{"name": "add", "arguments": {"n": 2}}]'
 _WORD = '[{"name": "add", "arguments": {"n": "two"}}]'
-
-
-class Unfit(ValueError):
-    """What a row holds is not what it should be; the message says why."""
 
 
 @block("CheckToolCalls")
@@ -101,10 +98,7 @@ class CheckToolCalls(Block):
             Unfit: A tool has no name, or its parameters are no JSON Schema.
         """
         offered = {}
-        for item in _listed(value):
-            tool = item.get("function", item) if isinstance(item, Mapping) else None
-            if not isinstance(tool, Mapping) or not isinstance(tool.get("name"), str):
-                raise Unfit(f"a tool is an object with 'name' and 'parameters', not {json.dumps(item, ensure_ascii=False)}.")
+        for tool in functions_in(value):
             try:
                 schema = dict(checked_schema(tool.get("parameters") or _NO_ARGUMENTS))
             except PydanticCustomError as error:
@@ -119,7 +113,7 @@ class CheckToolCalls(Block):
     def _misfit(self, value: Any, offered: Mapping[str, ReplySchema]) -> str | None:
         """Say what is wrong with the first call that does not fit; None where all do."""
         try:
-            calls = _listed(value)
+            calls = listed(value)
             if not calls:
                 return None if self.may_be_empty else "there is no call"
             for call in calls:
@@ -145,19 +139,3 @@ def _check(call: Any, offered: Mapping[str, ReplySchema]) -> None:
         raise Unfit(f"{name}: the arguments are no object")
     if faults := offered[name].errors(arguments):
         raise Unfit(f"{name}: {'; '.join(faults)}")
-
-
-def _listed(value: Any) -> list[Any]:
-    """Return what a cell holds as a list: JSON text is read, nulls in objects are left out.
-
-    Raises:
-        Unfit: It is text and no JSON.
-    """
-    if isinstance(value, str):
-        try:
-            value = json.loads(value) if value.strip() else None
-        except (ValueError, RecursionError) as error:
-            raise Unfit(f"the text is no JSON: {error}") from error
-    else:
-        value = without_nulls(value)
-    return value if isinstance(value, list) else [] if value is None else [value]

@@ -6,7 +6,7 @@ from typing import Any
 
 from sdg_prefect.simulator.chance import draw
 from sdg_prefect.simulator.errors import bad_request
-from sdg_prefect.simulator.protocol import text_of
+from sdg_prefect.simulator.wording import text_of
 
 
 def pooled_texts(body: dict[str, Any]) -> list[str]:

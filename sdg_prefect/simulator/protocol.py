@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from sdg_prefect.simulator.calling import Offer, ToolCall, read_offer
 from sdg_prefect.simulator.errors import bad_request
 from sdg_prefect.simulator.replying import FREE, Constraint
-from sdg_prefect.simulator.wording import count_tokens, split_tokens
+from sdg_prefect.simulator.wording import count_tokens, split_tokens, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Call:
     streams: bool
     streams_usage: bool
     echoes: bool
+    offer: Offer | None = None
+    """Tools that the reply may call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class Choice:
     text: str
     finish_reason: str
     tokens: int
+    calls: tuple[ToolCall, ...] = ()
+    """Tools that are called in place of a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +88,8 @@ def read_call(body: dict[str, Any], is_chat: bool) -> Call:
         streams=bool(body.get("stream")),
         streams_usage=bool((body.get("stream_options") or {}).get("include_usage")),
         echoes=bool(body.get("echo")) and not is_chat,
+        offer=read_offer(body) if is_chat else None,
     )
-
-
-def text_of(content: Any) -> str:
-    """Return the text of a message's content, which may come in parts."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return ""
 
 
 def _chat_prompt(messages: Any) -> str:
@@ -147,3 +144,19 @@ def finish(text: str, call: Call) -> Choice:
     if call.max_tokens is not None and tokens > call.max_tokens:
         text, tokens, reason = "".join(split_tokens(text)[: call.max_tokens]), call.max_tokens, "length"
     return Choice(text, reason, tokens)
+
+
+def finish_calls(calls: tuple[ToolCall, ...], call: Call) -> Choice:
+    """Return a choice that calls tools; at the call's token limit the arguments of the last tool end in the middle."""
+    reason = "stop" if call.offer is not None and call.offer.is_named else "tool_calls"
+    tokens = [count_tokens(f"{one.name} {one.arguments}") for one in calls]
+    total, limit = sum(tokens), call.max_tokens
+    if limit is None or total <= limit:
+        return Choice("", reason, total, calls)
+    kept = list(calls)
+    while len(kept) > 1 and total - tokens[len(kept) - 1] >= limit:
+        total -= tokens[len(kept) - 1]
+        kept.pop()
+    pieces = split_tokens(kept[-1].arguments)
+    kept[-1] = ToolCall(kept[-1].name, "".join(pieces[: max(0, len(pieces) - (total - limit))]))
+    return Choice("", "length", limit, tuple(kept))

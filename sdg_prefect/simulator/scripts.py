@@ -2,22 +2,57 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sdg_prefect.simulator.calling import ToolCall
+
+
+class ScriptedCall(BaseModel):
+    """A call of a tool."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """The tool."""
+
+    arguments: Mapping[str, Any] | str = Field(default_factory=dict)
+    """Its arguments, or the text that stands in their place."""
+
+    def as_call(self) -> ToolCall:
+        """Return it as a reply holds it."""
+        said = self.arguments
+        return ToolCall(self.name, said if isinstance(said, str) else json.dumps(said, ensure_ascii=False))
 
 
 class ScriptedReply(BaseModel):
-    """A reply for every prompt that contains some text."""
+    """A reply for every prompt that contains some text: a text, or calls of tools."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     match: str | tuple[str, ...]
     """Text the prompt must contain; of several texts, all."""
 
-    reply: str | Annotated[tuple[str, ...], Field(min_length=1)]
+    reply: str | Annotated[tuple[str, ...], Field(min_length=1)] = ""
     """The reply; of several, each sample of a prompt takes the next."""
+
+    tool_calls: tuple[ScriptedCall, ...] = ()
+    """Tools that are called in its place."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if ("reply" in self.model_fields_set) == bool(self.tool_calls):
+            raise ValueError("it has either 'reply' or 'tool_calls'")
+        return self
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The calls as a reply holds them."""
+        return tuple(call.as_call() for call in self.tool_calls)
 
     def fits(self, prompt: str) -> bool:
         """Tell whether this reply is meant for the prompt."""
@@ -48,6 +83,6 @@ def load_replies(path: Path | None) -> tuple[ScriptedReply, ...]:
     return tuple(replies)
 
 
-def scripted_reply(replies: tuple[ScriptedReply, ...], prompt: str, sample: int) -> str | None:
+def scripted_reply(replies: tuple[ScriptedReply, ...], prompt: str) -> ScriptedReply | None:
     """Return the first scripted reply meant for the prompt, or None."""
-    return next((reply.text(sample) for reply in replies if reply.fits(prompt)), None)
+    return next((reply for reply in replies if reply.fits(prompt)), None)

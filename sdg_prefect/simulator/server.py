@@ -13,6 +13,7 @@ from aiohttp import web
 
 from sdg_prefect.simulator import bodies, errors, protocol
 from sdg_prefect.simulator.batches import Batches
+from sdg_prefect.simulator.calling import choose_calls, tell_results
 from sdg_prefect.simulator.chance import fingerprint
 from sdg_prefect.simulator.embedding import embeddings_body
 from sdg_prefect.simulator.faults import Fate, Fault, Faults
@@ -215,8 +216,15 @@ class SimulatedServer:
         """Return one answer; a fixed reply is sent as it stands, whatever the call's stop strings."""
         if fate.fault is Fault.MALFORMED:
             return protocol.finish(MALFORMED, call)
-        if self._replies and (text := scripted_reply(self._replies, prompt, sample)) is not None:
-            return protocol.Choice(text, "stop", count_tokens(text))
+        if self._replies and (reply := scripted_reply(self._replies, prompt)) is not None:
+            if reply.calls:
+                return protocol.finish_calls(reply.calls, call)
+            return protocol.Choice(reply.text(sample), "stop", count_tokens(reply.text(sample)))
+        if call.offer is not None:
+            if calls := choose_calls(call.offer, prompt, call.seed, sample):
+                return protocol.finish_calls(calls, call)
+            if (told := tell_results(call.offer)) is not None:
+                return protocol.finish(told, call)
         return protocol.finish(write_reply(prompt, call.seed, sample, call.constraint, thinks), call)
 
     async def _stream(

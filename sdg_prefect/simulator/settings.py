@@ -95,7 +95,8 @@ class SimulatorSettings(BaseModel):
     """Requests in a batch above which it fails with `token_limit_exceeded`, as where an account's queue is full."""
 
     replies: Path | None = None
-    """JSONL file of fixed replies: `{"match": text or list of texts, "reply": text or list of texts}`."""
+    """JSONL file of fixed replies: `{"match": text or list of texts, "reply": text or list of texts}`, or `tool_calls`, a list of
+    `{"name": text, "arguments": object}`, in place of `reply`."""
 
     log: Path | None = None
     """File that gets one JSON line for each request."""

@@ -103,11 +103,16 @@ def calls_for(tools: Sequence[Tool], request: str, key: str, *, carefully: bool)
         if max(shared) < _ENOUGH:
             continue
         tool = tools[shared.index(max(shared))]
-        calls.append({"name": tool["name"], "arguments": _arguments(tool["parameters"], part, key, 0)})
+        calls.append(call_of(tool, part, key))
         required = tool["parameters"].get("required") or ()
         if not carefully and len(calls) == 1 and required:
             calls[0]["arguments"].pop(required[0], None)
     return calls
+
+
+def call_of(tool: Tool, request: str, key: str) -> dict[str, Any]:
+    """Call a tool, with the values that a request gives and others where it gives none."""
+    return {"name": tool["name"], "arguments": _arguments(tool["parameters"], request, key, 0)}
 
 
 def _arguments(schema: Mapping[str, Any], request: str, key: str, depth: int) -> dict[str, Any]:

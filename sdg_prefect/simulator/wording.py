@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import Any
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
 """A word or a mark of punctuation: what the simulated model counts as one token."""
@@ -103,3 +104,12 @@ def subject_of(sentence: str, names: frozenset[str]) -> tuple[str, str, str] | N
     if not 1 <= len(words) <= 7 or words[0].lower() in _NOT_A_SUBJECT or "," in subject:
         return None
     return lower_first(subject, names), found.group(1), sentence[found.end() :].strip()
+
+
+def text_of(content: Any) -> str:
+    """Return the text of a message's content, which may come in parts."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return ""

@@ -20,8 +20,9 @@ from sdg_prefect.blocks.computed import ComputeColumn
 from sdg_prefect.blocks.conditions import as_condition, judge
 from sdg_prefect.blocks.conversations import HoldConversation
 from sdg_prefect.blocks.filling import fill_template
-from sdg_prefect.blocks.format_messages import FormatMessages, Turn
+from sdg_prefect.blocks.format_messages import FormatMessages
 from sdg_prefect.blocks.templates import TemplateProblem, find_variables, render
+from sdg_prefect.blocks.turns import Turn
 from sdg_prefect.spec.reader import scan_flow
 from sdg_prefect.testing import run_block
 from tests.security.auditing import REACHES_OUT, STARTS, UNPICKLES, audited

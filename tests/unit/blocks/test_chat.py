@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from sdg_prefect.blocks import Columns
 from sdg_prefect.blocks.chat import LLMMessagesBlock, OpenAIAsyncChatBlock, OpenAIChatBlock
 from sdg_prefect.blocks.reward import PRMBlock
-from sdg_prefect.models.completion import Completion, Failure
+from sdg_prefect.models.completion import Choice, Completion, Failure
 from sdg_prefect.testing import run_block
 
 HI = [{"role": "user", "content": "hi"}]
@@ -104,6 +104,46 @@ def test_one_column_is_used_of_several() -> None:
 def test_no_column_at_all_is_refused() -> None:
     with pytest.raises(ValidationError):
         openai(input_cols=[])
+
+
+TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+CALL = {"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+CALLED = Completion((Choice(None, "tool_calls", tool_calls=[CALL]),))
+
+
+@pytest.mark.parametrize("tools", [[TOOL], '[{"name": "look", "parameters": {"type": "object"}}]'])
+def test_each_row_offers_its_own_tools_and_their_calls_are_kept(tools: Any) -> None:
+    block = send(tools_col="tools", tool_calls_col="calls", gen_kwargs={"tool_choice": "auto"})
+    result = run_block(block, [{"in": HI, "tools": tools}], [CALLED])
+    assert result.requests[0].params["tools"] == [TOOL]
+    assert (result.rows[0]["out"], result.rows[0]["calls"]) == ("", [CALL])
+    assert list(block.reads()) == ["in", "tools"]
+
+
+@pytest.mark.parametrize("tools", [None, "", "[]"])
+def test_a_row_without_tools_says_nothing_about_them(tools: Any) -> None:
+    block = send(tools_col="tools", tool_calls_col="calls", gen_kwargs={"tool_choice": "auto", "parallel_tool_calls": False})
+    result = run_block(block, [{"in": HI, "tools": tools}], ["hello"])
+    assert result.requests[0].params == {"temperature": 0, "max_tokens": 4096}
+    assert result.rows[0]["calls"] == []
+
+
+def test_tools_that_cannot_be_read_cost_no_call() -> None:
+    result = run_block(send(tools_col="tools"), [{"in": HI, "tools": "[{}]"}])
+    assert (result.rejects[0].error, result.requests) == ("BadTools", ())
+
+
+def test_calls_of_several_replies_are_lists_and_chat_blocks_of_openai_keep_those_of_the_first() -> None:
+    two = Completion((*CALLED.choices, Choice("no", "stop")))
+    assert run_block(send(tool_calls_col="calls", gen_kwargs={"n": 2}), [{"in": HI}], [two]).rows[0]["calls"] == [[CALL], []]
+    made = run_block(openai(tool_calls_col="calls", tools=[TOOL]), [{"in": HI}], [two])
+    assert (made.rows[0]["calls"], made.requests[0].params["tools"]) == ([CALL], (TOOL,))
+
+
+def test_calls_that_are_not_kept_are_told_before_they_are_paid() -> None:
+    for block in (send(tools_col="t"), send(gen_kwargs={"tools": [TOOL]}), openai(tools=[TOOL])):
+        assert any("its calls are not kept" in doubt for doubt in block.doubts(Columns()))
+    assert list(send(tools_col="t", tool_calls_col="c").doubts(Columns())) == []
 
 
 def test_a_reply_without_choices_is_an_empty_text() -> None:

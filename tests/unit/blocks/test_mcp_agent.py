@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sdg_prefect.blocks.mcp_agent import MCPAgentBlock
+from sdg_prefect.blocks.mcp_agent import _NO_JSON, MCPAgentBlock
 from sdg_prefect.models.completion import Choice, Completion, Failure
 from sdg_prefect.testing import run_block
 from sdg_prefect.testing.script import Reply
@@ -55,10 +55,30 @@ def test_a_model_that_never_answers_is_stopped() -> None:
 
 
 def test_equal_calls_of_one_row_are_calls_of_their_own() -> None:
-    result = run_block(agent(max_iterations=3), [{"q": "x"}], lambda prompt: wants("no json") if prompt else "[]")
+    result = run_block(agent(max_iterations=3), [{"q": "x"}], lambda prompt: wants() if prompt else "[]")
     called = [request for request in result.requests if "tool" in request.params]
     assert len({request.key("m") for request in called}) == len(called) == 3
     assert called[0].params["arguments"] == {}
+
+
+@pytest.mark.parametrize("written", ["no json", '{"at": ', "[1]"])
+def test_arguments_that_are_no_json_call_nothing_and_the_model_is_told(written: str) -> None:
+    both = Completion(
+        (Choice(None, tool_calls=[*(wants(written).choices[0].tool_calls or ()), *(wants().choices[0].tool_calls or ())]),)
+    )
+    result = run_block(agent(), [{"q": "x"}], ["[]", both, "seen", "done"])
+    *_, called, again = result.requests
+    assert called.params == {"tool": "look", "arguments": {}}
+    assert [message["content"] for message in (again.messages or ())[-2:]] == [_NO_JSON, "seen"]
+    assert result.rows[0]["trace"]["messages"][-1]["content"] == "done"
+
+
+def test_a_conversation_goes_on_with_tools() -> None:
+    said = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}, {"role": "user", "content": "And?"}]
+    result = run_block(agent(system_prompt="S"), [{"q": said}, {"q": []}], ["[]", "done"])
+    assert result.requests[1].messages == [{"role": "system", "content": "S"}, *said]
+    assert [message["content"] for message in result.rows[0]["trace"]["messages"]][-2:] == ["And?", "done"]
+    assert [reject.error for reject in result.rejects] == ["BadMessages"]
 
 
 @pytest.mark.parametrize("fails_at", [0, 1, 2], ids=["listing", "model", "tool"])
