@@ -6,6 +6,7 @@ import io
 import re
 from importlib.util import find_spec
 
+from sdg_prefect.store.docling_reader import read_by_docling
 from sdg_prefect.store.formats import extension
 from sdg_prefect.store.gathering import Rows
 from sdg_prefect.store.places import BOM, UTF8, Found
@@ -26,7 +27,6 @@ _KINDS = {
 }
 _HEAD = re.compile(r"<head\b.*?</head\s*>", re.IGNORECASE | re.DOTALL)
 _PLAIN_PDF = "Install what reads PDF: pip install 'sdg-prefect[pdf]', or 'sdg-prefect[docling]' for tables, columns and scans."
-_DOCLING = "Install the rest: pip install 'sdg-prefect[docling]', or uninstall it, and others will read what they can."
 _OFFICE = "Install what reads it: pip install 'sdg-prefect[office]'."
 
 
@@ -49,8 +49,10 @@ def _text(found: Found, name: str, content: bytes) -> str:
     kind = extension(name)
     if kind in TEXTS:
         return _decoded(found, content)
+    if kind in _PAGES:
+        content = _decoded(found, content).encode()
     if find_spec("docling") is not None:
-        return _by_docling(found, name, content)
+        return read_by_docling(found, name, content)
     if kind in _KINDS:
         if find_spec("kreuzberg") is None:
             raise found.problem("is an office document or a page, which nothing that is installed can read.", _OFFICE)
@@ -72,7 +74,7 @@ def _by_kreuzberg(found: Found, kind: str, content: bytes) -> str:
 
     if kind in _PAGES:
         # What stands in its head would come out as headings.
-        content = _HEAD.sub("", _decoded(found, content)).encode()
+        content = _HEAD.sub("", content.decode()).encode()
     # Its cache is a folder where the program runs, and recognizing letters in pictures needs models from the network.
     config = ExtractionConfig(output_format="markdown", use_cache=False, disable_ocr=True)
     try:
@@ -89,17 +91,3 @@ def _by_pypdf(found: Found, content: bytes) -> str:
         return "\n\n".join(page.extract_text().strip() for page in PdfReader(io.BytesIO(content)).pages)
     except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise found.problem(f"is not a PDF that can be read: {error}.") from error
-
-
-def _by_docling(found: Found, name: str, content: bytes) -> str:
-    try:
-        from docling.datamodel.base_models import DocumentStream
-        from docling.document_converter import DocumentConverter
-        from docling.exceptions import BaseError
-    except ImportError as error:  # docling-slim brings the package without most of what it needs
-        raise found.problem(f"cannot be read by docling, of which only a part is installed: {error}.", _DOCLING) from error
-    try:
-        converted = DocumentConverter().convert(DocumentStream(name=name, stream=io.BytesIO(content)))
-        return str(converted.document.export_to_markdown())
-    except (BaseError, ValueError, OSError) as error:
-        raise found.problem(f"cannot be read by docling: {error}.") from error

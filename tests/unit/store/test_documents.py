@@ -19,6 +19,9 @@ office = pytest.mark.skipif(
 )
 
 
+plain = pytest.mark.skipif(find_spec("docling") is not None, reason="docling reads PDF here")
+
+
 def rows(source: Path | str) -> list[dict[str, str]]:
     found: list[dict[str, str]] = without_ids(read_seeds(str(source))).to_pylist()
     return found
@@ -64,12 +67,14 @@ def test_a_text_beside_files_of_rows_is_no_seed(tmp_path: Path) -> None:
     assert rows(tmp_path) == [{"q": "Why?"}]
 
 
+@plain
 def test_the_text_of_a_pdf_is_read_page_by_page(tmp_path: Path) -> None:
     (tmp_path / "bees.pdf").write_bytes(pdf_saying("Bees dance.", "They sing."))
     (row,) = rows(tmp_path / "bees.pdf")
     assert row["document"].split() == ["Bees", "dance.", "They", "sing."]
 
 
+@plain
 def test_what_cannot_be_read_is_told_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"fine\n\xff\n")
     with pytest.raises(InputError, match=r"a\.txt:2  not UTF-8 text"):
