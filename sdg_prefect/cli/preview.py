@@ -18,6 +18,7 @@ from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.errors import StoreError
 from sdg_prefect.report.inert import plain
 from sdg_prefect.report.passages import as_words, closing_words, counts_of
+from sdg_prefect.report.wording import said
 from sdg_prefect.rows import ROW_ID
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _exchanges(exchanges: Sequence[Mapping[str, Any]], longest: int | None) -> I
         asked = exchange["asked"]
         messages = [{"role": "prompt", "content": asked}] if isinstance(asked, str) else asked
         for message in messages:
-            yield from _text(str(message.get("role", "")), message.get("content"), longest)
+            yield from _text(str(message.get("role", "")), said(message.get("content"), message.get("tool_calls")), longest)
         for reply in exchange.get("replies", ()):
             yield from _text("reply (replayed)" if exchange["is_replayed"] else "reply", reply, longest)
         if "error" in exchange:

@@ -20,6 +20,7 @@ from sdg_prefect.fingerprints import fingerprint
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.plan.plan import Fork, Node, PipelinePlan, Plan, Repeat, Step
 from sdg_prefect.report.progress import Silent
+from sdg_prefect.report.wording import said
 from sdg_prefect.rows import ROW_ID, concat, ids_of, in_round, is_reserved
 from sdg_prefect.store.checkpoints import Reject
 from sdg_prefect.store.columns import together
@@ -225,4 +226,4 @@ def _parents(step: StepPreview) -> list[str]:
 def _answer(answer: Completion | Failure) -> dict[str, Any]:
     if isinstance(answer, Failure):
         return {"error": f"{answer.error}: {answer.message}"}
-    return {"replies": [choice.text for choice in answer.choices], "is_replayed": answer.replayed}
+    return {"replies": [said(choice.text, choice.tool_calls) for choice in answer.choices], "is_replayed": answer.replayed}

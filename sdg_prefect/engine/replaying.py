@@ -109,7 +109,12 @@ def _answer(record: Mapping[str, Any]) -> dict[str, Any]:
     completion = Completion.from_record(record)
     when = record.get("at")
     replies = [
-        {"text": choice.text, "reasoning": choice.reasoning, "finish_reason": choice.finish_reason}
+        {
+            "text": choice.text,
+            "reasoning": choice.reasoning,
+            "tool_calls": choice.tool_calls,
+            "finish_reason": choice.finish_reason,
+        }
         for choice in completion.choices
     ]
     return {

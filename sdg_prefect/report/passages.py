@@ -7,6 +7,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sdg_prefect.report.wording import said
 from sdg_prefect.rows import ROW_ID
 
 Labelled = tuple[str, str]
@@ -59,7 +60,7 @@ def _asked(exchanges: Sequence[Mapping[str, Any]]) -> Iterator[Labelled]:
         call = f"call {number}, " if len(exchanges) > 1 else ""
         asked = exchange["asked"]
         for message in [{"role": "prompt", "content": asked}] if isinstance(asked, str) else asked:
-            yield f"{call}{message.get('role', '')}", as_words(message.get("content"))
+            yield f"{call}{message.get('role', '')}", as_words(said(message.get("content"), message.get("tool_calls")))
 
 
 def _said(exchanges: Sequence[Mapping[str, Any]]) -> Iterator[Labelled]:

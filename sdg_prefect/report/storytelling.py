@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sdg_prefect.report.wording import shown, usd
+from sdg_prefect.report.wording import said, shown, usd
 
 _SHORT = 400
 """Characters of a value of a row that are shown."""
@@ -44,7 +44,9 @@ def _exchange(exchange: Mapping[str, Any]) -> Iterator[str]:
     yield f"  asked {exchange['model_id']} (prompt {exchange['prompt_hash']}, {_inline(exchange['params'])})"
     asked = exchange["asked"]
     for role, text in (
-        [("", asked)] if isinstance(asked, str) else [(one.get("role", ""), shown(one.get("content"))) for one in asked]
+        [("", asked)]
+        if isinstance(asked, str)
+        else [(one.get("role", ""), shown(said(one.get("content"), one.get("tool_calls")))) for one in asked]
     ):
         yield from _indented(f"{role}: {text}" if role else text, "    ")
     if exchange["replies"] is None:
@@ -56,7 +58,7 @@ def _exchange(exchange: Mapping[str, Any]) -> Iterator[str]:
     when = f", at {exchange['at']}" if exchange["at"] else ""
     yield f"  {exchange['model']} replied ({took}{cost}{attempts}{when})"
     for reply in exchange["replies"]:
-        yield from _indented(reply["text"] or "", "    ")
+        yield from _indented(said(reply["text"], reply.get("tool_calls")) or "", "    ")
         yield f"    [{reply['finish_reason'] or 'no finish reason'}]"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -26,6 +26,17 @@ def words(value: str) -> str:
 def shown(value: Any) -> str:
     """Write any value of a row as a text."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str, indent=1)
+
+
+def said(content: Any, tool_calls: Iterable[Mapping[str, Any]] | None) -> Any:
+    """Return what a message says, where it calls tools as a text with a line for each call."""
+    if not tool_calls:
+        return content
+    lines = [shown(content)] if content else []
+    for call in tool_calls:
+        called = call.get("function") or call.get("custom") or call
+        lines.append(f"calls {called.get('name')} with {called.get('arguments', called.get('input', ''))}")
+    return "\n".join(lines)
 
 
 def brief(value: str) -> str:

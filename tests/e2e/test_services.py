@@ -60,13 +60,16 @@ def test_agents_and_tools_are_asked_once_for_each_row_whatever_the_shards(
         seeds = [{"word": f"w{place}"} for place in range(4)]
         rows = project.generate(seeds, None, shard_size=2)
         asked = len(agent.asked), len(model.asked), len(tools.called)
-        again = project.generate(seeds, None, shard_size=3)
+        again = project.generate(seeds, None, shard_size=3, keep_ids=True)
         report = project.report()
     assert [row["said"][0]["content"] for row in rows] == [
         f'said w{place} [{{"type": "text", "text": "W{place}"}}]' for place in range(4)
     ]
     assert '"iterations": 2, "max_iterations_reached": false' in rows[0]["rounds"]
-    assert rows == again
+    story = project.command("explain", again[0].pop("__row_id__"), "--storage", "store").wait().stdout
+    assert '    calls shout with {"word": "w0"}\n    [tool_calls]' in story
+    assert "    assistant: calls shout with" in story
+    assert rows == [{name: row[name] for name in rows[0]} for row in again]
     assert {headers["x-api-key"] for _, _, headers in agent.asked} == {"k7"}
     assert asked == (4 + 2, 4 * 3, 4) == (len(agent.asked), len(model.asked), len(tools.called))
     assert (report["llm_calls"], report["llm_replayed"]) == (0, 4 + 4 * 4 + 4)
