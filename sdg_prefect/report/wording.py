@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -28,7 +28,7 @@ def shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str, indent=1)
 
 
-def said(content: Any, tool_calls: Iterable[Mapping[str, Any]] | None) -> Any:
+def said(content: Any, tool_calls: Any) -> Any:
     """Return what a message says, where it calls tools as a text with a line for each call."""
     if not tool_calls:
         return content
