@@ -46,6 +46,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "docs/reports.md": (f"{_RUN} --keep-ids", f"{_RUN} --fresh"),
     "docs/resuming.md": (),
     "docs/s3.md": (),
+    "docs/tools.md": (),
     "docs/tutorial.md": (),
     "docs/watching.md": (),
     "examples/quickstart/README.md": (),
