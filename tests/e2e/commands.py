@@ -34,6 +34,8 @@ ROOT = Path(__file__).parents[2]
 
 _READ_BY_IMPORTS = ("PREFECT_", "PYTHON", "HF_", "LITELLM_", "SDG_PREFECT_HOME", "SDG_PREFECT_SERVER_PORT")
 """Variables that have had their effect in a process that has imported everything."""
+_SERVER = "PREFECT_API_URL"
+"""The server can be another one than that which was there at the import."""
 _LONGEST = 300.0
 
 
@@ -128,7 +130,7 @@ def start(words: Sequence[str], folder: Path, environment: Mapping[str, str]) ->
 
 
 def _read_by_imports(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(_READ_BY_IMPORTS)}
+    return {name: value for name, value in environment.items() if name.startswith(_READ_BY_IMPORTS) and name != _SERVER}
 
 
 def user_environment() -> dict[str, str]:
@@ -194,6 +196,10 @@ def _become(words: Sequence[str], folder: Path, environment: Mapping[str, str], 
     os.environ.clear()
     os.environ.update(environment)
     settings.cache_clear()
+    if _SERVER in environment:
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()
     for number, stream in enumerate(("stdout", "stderr"), start=1):
         os.dup2(os.open(said / stream, os.O_WRONLY | os.O_APPEND), number)
     sys.argv[1:] = words
