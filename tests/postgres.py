@@ -43,7 +43,7 @@ def a_database(folder: Path, name: str, password: str) -> Iterator[int]:
     given.write_text(password, "utf-8")
     whose = (f"--username={name}", f"--pwfile={given}", "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-sync")
     _give(*_unprivileged(), programs / "initdb", f"--pgdata={cluster}", *whose)
-    words = [*_unprivileged(), programs / "postgres", "-D", cluster, "-p", str(port)]
+    words: list[str | Path] = [*_unprivileged(), programs / "postgres", "-D", cluster, "-p", str(port)]
     with (folder / "postgres.log").open("wb") as log:
         server = subprocess.Popen([*words, *(part for one in _SETTINGS for part in ("-c", one))], stdout=log, stderr=log)
     try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from sdg_prefect.engine.runners.choice import Choice
@@ -14,6 +16,9 @@ from sdg_prefect.engine.runners.entering import entered
 from sdg_prefect.engine.runners.errand import Crew, Errand, Returned, do_errand, find_obstacle
 from sdg_prefect.errors import TransientError
 
+_WHERE_NONE_IS = (
+    "Start one with 'ray start --head', or correct --runner. A cluster with a token wants it here too, in ~/.ray/auth_token."
+)
 _LOOKED_AT_WITHIN = 60.0
 """Seconds that nodes have to say whether they can work for a run."""
 _LOST_AT_MOST = 3
@@ -26,30 +31,46 @@ _CPUS_WHILE_ASKING = 0.25
 async def on_ray(choice: Choice) -> AsyncIterator[RayCluster]:
     """Start workers on this machine, or reach a cluster; leave it when this is left."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if choice.host and _has_token():
+        # Clusters ask for the token that there is, and Ray's client shows it only where it is told to.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     from prefect_ray import RayTaskRunner
 
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if choice.address:
-        runner = RayTaskRunner(address=choice.address, init_kwargs=quiet)
+        # Given as its own address, prefect-ray would start workers here where "auto" finds no cluster.
+        runner = RayTaskRunner(init_kwargs={**quiet, "address": choice.address})
     else:
         runner = RayTaskRunner(init_kwargs={**quiet, "num_cpus": choice.workers, "include_dashboard": False})
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(entered(runner))
         except (OSError, TimeoutError) as error:
-            message = f"there is no Ray cluster at {choice.address}: {error}."
-            raise ClusterError(message, "Start one with 'ray start --head', or correct --runner.") from error
+            message = f"there is no Ray cluster at {choice.address}, or it does not let us in: {error}."
+            raise ClusterError(message, _WHERE_NONE_IS) from error
         yield RayCluster(
             f"the Ray cluster at {choice.address}" if choice.address else "Ray workers on this machine", _host(choice)
         )
 
 
+def _has_token() -> bool:
+    """True if there is a token, where Ray keeps it."""
+    place = os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token"
+    return bool(os.environ.get("RAY_AUTH_TOKEN")) or Path(place).expanduser().is_file()
+
+
 def _host(choice: Choice) -> str:
+    """Return the address of this machine on its way to the cluster."""
     import ray
 
     if not choice.address:
         return "127.0.0.1"
-    return str(ray.util.get_node_ip_address())
+    if not choice.host:
+        return str(ray.util.get_node_ip_address())
+    kind, _, _, _, there = socket.getaddrinfo(choice.host, 1, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(kind, socket.SOCK_DGRAM) as way:
+        way.connect(there)  # sends nothing
+        return str(way.getsockname()[0])
 
 
 class RayCluster:
