@@ -116,7 +116,7 @@ def _text(review: Review) -> str:
     for row in review.shown[:_MOST_SHOWN]:
         cells = (f"{name}: {_short(value)}" for name, value in row.items() if name != "row id")
         lines.append(f"- `{row['row id']}` {'; '.join(cells)}")
-    lines += ["", f"More of them, with their ids, are in the artifact *review-{review.block}* of this run."]
+    lines += ["", f"More of them, with their ids, are in this run's artifact whose key ends in *review-{review.block}*."]
     return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sdg_prefect.cli.own_blocks import load_own_blocks
-from sdg_prefect.errors import BudgetReached
+from sdg_prefect.errors import BudgetReached, SdgError
 from tests.e2e.commands import wait_for
 from tests.e2e.test_dask import FLOW, answered, undisturbed
 from tests.ports import free_port
@@ -97,3 +97,11 @@ def test_on_ray_the_rows_are_the_same_within_limits_and_a_killed_worker_costs_no
     assert output.read_bytes() == expected
     assert answered(model) == 24 + len(expected.splitlines())
     assert model.stats()["peak_in_flight"] == 5
+
+
+@pytest.mark.parametrize("address", ["auto", "a free port"])
+def test_a_cluster_that_is_not_there_is_told_before_the_first_call(project: Project, model: SimulatedModel, address: str) -> None:
+    place = address if address == "auto" else f"ray://127.0.0.1:{free_port()}"
+    with pytest.raises(SdgError, match=r"^the Ray cluster .* is not there, or does not let us in: .*[^.]\. Start one"):
+        project.generate(project.documents(2), model.url, runner=f"ray={place}")
+    assert model.stats()["calls"] == 0

@@ -46,11 +46,15 @@ async def on_ray(choice: Choice) -> AsyncIterator[RayCluster]:
         try:
             await stack.enter_async_context(entered(runner))
         except (OSError, TimeoutError) as error:
-            message = f"there is no Ray cluster at {choice.address}, or it does not let us in: {error}."
+            message = f"{_shown(choice)} is not there, or does not let us in: {str(error).rstrip('.')}."
             raise ClusterError(message, _WHERE_NONE_IS) from error
-        yield RayCluster(
-            f"the Ray cluster at {choice.address}" if choice.address else "Ray workers on this machine", _host(choice)
-        )
+        yield RayCluster(_shown(choice), _host(choice))
+
+
+def _shown(choice: Choice) -> str:
+    if not choice.address:
+        return "Ray workers on this machine"
+    return f"the Ray cluster at {choice.address}" if choice.host else "the Ray cluster of this machine"
 
 
 def _has_token() -> bool:
