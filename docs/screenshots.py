@@ -169,7 +169,7 @@ def picture(page: Page, name: str, *, seconds: float = 3, **options: Any) -> Non
 
 def take(work: Workplace, page: Page, model: SimulatedModel) -> None:
     """Run the flow, and take a picture at each station."""
-    words = ("--input", "pages.jsonl", "--output", "pairs.jsonl", "--shard-size", "20", "--allow-rejects")
+    words = ("--input", "pages.jsonl", "--output", "pairs.jsonl", "--shard-size", "60", "--allow-rejects")
     endpoint = {"model": "teacher", "api_base": model.url, "price": {"input": 0.15, "output": 0.6}}
     (work.folder / "models.yaml").write_text(json.dumps({"teacher": endpoint}), "utf-8")
     run = work.start("run", "flow.yaml", *words, "--concurrency", "12")

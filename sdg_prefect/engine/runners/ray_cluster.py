@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import warnings
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -36,6 +37,8 @@ async def on_ray(choice: Choice) -> AsyncIterator[RayCluster]:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     from prefect_ray import RayTaskRunner
 
+    # The error says it too.
+    warnings.filterwarnings("ignore", "Ray Client connection timed out", UserWarning)
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if choice.address:
         # Given as its own address, prefect-ray would start workers here where "auto" finds no cluster.
