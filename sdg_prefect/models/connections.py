@@ -29,6 +29,15 @@ def address(base: str, path: str) -> str:
     return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{path}"))
 
 
+def is_address(url: str) -> bool:
+    """True for the address of an HTTP server."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and len(url.split()) == 1
+    except ValueError:  # a port that is none
+        return False
+
+
 def without_user(url: str) -> str:
     """Return an address, which may lack its scheme, without the name and password of a user."""
     scheme, slashes, rest = url.rpartition("://")

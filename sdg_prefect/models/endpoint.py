@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from sdg_prefect.errors import FlowError, Problem, did_you_mean
 from sdg_prefect.frozen import Frozen, canonical
-from sdg_prefect.models.connections import secrets_within, shown_url
+from sdg_prefect.models.connections import is_address, secrets_within, shown_url
 from sdg_prefect.models.headers import secrets_of
 from sdg_prefect.models.json_schema import SchemaWay, with_schema
 from sdg_prefect.models.keys import key_named
@@ -218,6 +218,7 @@ class Endpoint(Address):
 
 _SERVICES = frozenset({"agent", "mcp"})
 _NO_ADDRESS = "Give its 'api_base', such as http://localhost:8000/v1, or leave 'client' away."
+_ADDRESS = "Such an address is http://localhost:8000/v1."
 _NO_BATCHES = "Batches need the 'api_base' of a server that speaks the OpenAI protocol, such as https://api.openai.com/v1."
 _ONE_PLACE = "'mode: batch' takes one endpoint, since a batch has to be collected where it was submitted"
 _HOW = "Name it under 'models:' in the flow or in a models.yaml beside it, or pass --api-base URL or --model NAME."
@@ -279,6 +280,17 @@ def resolve_endpoints(
         for model_id, endpoint in resolved.items()
         if endpoint.in_batches and len(endpoint.places) > 1
     ]
+    missing += [problem for model_id, endpoint in resolved.items() for problem in _wrong_addresses(model_id, endpoint)]
     if missing:
         raise FlowError(missing)
     return resolved
+
+
+def _wrong_addresses(model_id: str, endpoint: Endpoint) -> Iterator[Problem]:
+    """Find addresses where no server can be."""
+    for place in endpoint.places:
+        if place.api_base and not endpoint.is_service and not is_address(place.api_base):
+            shown = shown_url(place.api_base)
+            with_scheme = f"http://{shown}"
+            near = f"Did you mean '{with_scheme}'?" if not shown.startswith("http") and is_address(with_scheme) else _ADDRESS
+            yield Problem(f"model '{model_id}': '{shown}' is not the address of a server.", near)

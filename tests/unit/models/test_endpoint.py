@@ -91,6 +91,23 @@ def test_the_client_openai_needs_an_address() -> None:
     assert resolve_endpoints({"teacher"}, declared, api_base=URL)["teacher"].client == "openai"
 
 
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("localhost:8000/v1", r"'localhost:8000/v1' is not the address of a server. Did you mean 'http://localhost:8000/v1'\?"),
+        ("me:secret@host/v1", "'host/v1' is not the address of a server. Did you mean 'http://host/v1'"),
+        ("http//host/v1", "'http//host/v1' is not the address of a server. Such an address is http://localhost:8000/v1"),
+        ("http://host:99999/v1", "'http://host:99999/v1' is not"),
+        ("ftp://host/v1", "'ftp://host/v1' is not"),
+        ("http://host /v1", "'http://host /v1' is not"),
+    ],
+)
+def test_what_is_no_address_is_told_before_anything_is_sent_there(written: str, told: str) -> None:
+    for known, named in (({"teacher": Endpoint(model="t", api_base=written)}, None), ({}, written)):
+        with pytest.raises(FlowError, match=f"model 'teacher': {told}"):
+            resolve_endpoints({"teacher"}, known, api_base=named)
+
+
 def test_batches_need_a_server_that_speaks_the_openai_protocol() -> None:
     batches = Endpoint(model="openai/gpt-4o", mode="batch")
     with pytest.raises(FlowError, match=r"model 'teacher' has 'mode: batch', but is called through litellm\. Batches need"):
