@@ -17,10 +17,12 @@ from uuid import UUID
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
+from sdg_prefect.awaiting import all_ended
 from sdg_prefect.engine.flows import SERVER_LOST
 from sdg_prefect.engine.log import logger
 from sdg_prefect.errors import EndpointError
 from sdg_prefect.models.share import Share
+from sdg_prefect.plan.sharding import cut
 
 _EVERY = 0.25
 """Seconds between two looks at how many slots are wanted."""
@@ -33,6 +35,8 @@ _PAUSE = 1.5
 """Seconds that others have then."""
 _PARTS = 8
 """A lease is of this part of the slots at most."""
+_AT_ONCE = _PARTS // 2
+"""Leases that are asked for at the same time."""
 _LOCKED = 423
 
 
@@ -89,12 +93,22 @@ class Leasing:
             await self._client.release_concurrency_slots_with_lease(self._leaving.pop().id)
         wanted = self.share.wanted
         if wanted > self._slots and now >= self._not_before:
-            while (lacking := self.share.wanted - self._slots) > 0 and await self._take(min(lacking, self._size)):
-                pass
+            await self._take_more()
         elif self._held and wanted <= self._slots - self._held[0].slots:
             self._give_back()
         elif self._held and now - self._held[0].since >= _TURN:
             await self._make_room(now)
+
+    async def _take_more(self) -> None:
+        """Ask for leases until there is what is wanted, or one is refused.
+
+        A server that records runs takes long to answer, however little there is to do: so several are asked for at once, but not
+        all, or a run that begins at the same moment would be left with none.
+        """
+        while (lacking := self.share.wanted - self._slots) > 0:
+            asked = [slots for _, slots in cut(lacking, self._size)[:_AT_ONCE]]
+            if not all(await all_ended([self._take(slots) for slots in asked])):
+                return
 
     async def _take(self, slots: int) -> bool:
         """Ask for a lease; False if that many are not free."""

@@ -104,9 +104,9 @@ class Limiter:
 
     @property
     def wanted(self) -> int:
-        """Calls that would be open if no other run called the address."""
+        """Calls that would be open soon if no other run called the address: room for those to come is best there before them."""
         waiting = {id(lane.queue): lane.queue.size for lane in self._lanes}
-        return min(self.concurrency.limit, self.open_calls + sum(waiting.values()))
+        return min(self.concurrency.reach, self.open_calls + sum(waiting.values()))
 
     @property
     def _has_room(self) -> bool:

@@ -51,6 +51,12 @@ class Concurrency:
         """Number of the last call that was sent."""
         return self._sent
 
+    @property
+    def reach(self) -> int:
+        """How many calls may be open a window of answers from now, if none is refused."""
+        grown = min(2 * self.limit, self._ceiling) if self.limit < self._ceiling else self.limit + 1
+        return min(grown, self._most)
+
     def send(self) -> int:
         """Number a call that is sent."""
         self._sent += 1
