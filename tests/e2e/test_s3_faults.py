@@ -67,6 +67,7 @@ def test_a_run_on_an_s3_that_fails_one_request_in_ten_ends_well_and_pays_once(pr
         assert place.read("out.jsonl") == place.expected
         assert "Traceback" not in ran.stderr
         assert not broken_laws(ran.report)
+        s3.fail(0.0)
         again = project.run(model.url, *words, **s3.environment, **quick)
         assert again.code == 0, again.stderr
         assert place.answered() - before == place.needed == again.report["llm_replayed"]
