@@ -36,7 +36,7 @@ def test_a_run_starts_and_completes_with_its_datasets_and_their_columns() -> Non
     assert start["run"]["runId"] == end["run"]["runId"] == str(uuid.UUID(start["run"]["runId"]))
     (seeds,), (rows,) = end["inputs"], end["outputs"]
     assert (seeds["namespace"], seeds["name"]) == ("s3://bucket", "seeds.jsonl")
-    assert (rows["namespace"], rows["name"]) == ("file", "/work/my rows/out.jsonl")
+    assert (rows["namespace"], rows["name"]) == ("file", "/data/my rows/out.jsonl")
     assert rows["outputFacets"]["outputStatistics"]["rowCount"] == 10
     assert rows["facets"]["version"]["datasetVersion"] == "aa"
     columns = rows["facets"]["columnLineage"]["fields"]

@@ -145,7 +145,7 @@ def told(
         "store": "store",
         "flow": flow,
         "flow_files": [{"name": "flow.yaml", "size": 9, "sha256": "ff"}],
-        "flow_address": "file:///work/my%20flows/flow.yaml",
+        "flow_address": "file:///data/my%20flows/flow.yaml",
         "git": {"revision": "abcdef", "is_changed": True, "path": "flows/flow.yaml"},
         "programs": {"python": "3.13", "system": "Linux", "packages": {"prefect": "3.8.8"}},
         "input": {
@@ -159,7 +159,7 @@ def told(
         "served_models": {"ask": {text: 20}},
         "output": {
             "target": "out.jsonl",
-            "address": "file:///work/my%20rows/out.jsonl",
+            "address": "file:///data/my%20rows/out.jsonl",
             "files": [{"name": "out.jsonl", "size": 10, "sha256": "aa"}],
             "rows": 10,
             "columns": [{"name": "text", "type": "string"}, {"name": "question", "type": "string"}],
