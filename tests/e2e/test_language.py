@@ -61,6 +61,7 @@ def numbered(project: Project, count: int) -> list[dict[str, object]]:
     return [{**row, "n": place % 10} for place, row in enumerate(project.documents(count))]
 
 
+@pytest.mark.long
 def test_a_run_killed_in_its_rounds_goes_on_and_asks_nothing_twice(project: Project) -> None:
     project.write("flow.yaml", REPEAT)
     project.seeds(numbered(project, 20))

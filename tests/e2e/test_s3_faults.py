@@ -53,6 +53,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
 
 
+@pytest.mark.long
 def test_a_run_on_an_s3_that_fails_one_request_in_ten_ends_well_and_pays_once(project: Project) -> None:
     quick = {"FSSPEC_S3": json.dumps({"config_kwargs": {"read_timeout": 2}})}
     with FaultyS3() as s3, SimulatedModel(MODEL) as model:

@@ -65,6 +65,7 @@ def test_a_server_that_ends_in_the_middle_costs_no_row_and_what_it_had_in_flight
     assert at_endpoints(report, "answers")[other.url] == done[1]
 
 
+@pytest.mark.long
 def test_a_run_whose_servers_all_end_stops_soon_keeps_all_and_goes_on(project: Project) -> None:
     seeds = project.documents(300)
     project.seeds(seeds)
