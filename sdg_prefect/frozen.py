@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 PLAIN = (str, int, bool, type(None))
 """What orjson writes as json does, if it writes it at all."""
 _LEVELS = 8
+"""Lists and objects within one another that are looked through; what is deeper is left to json."""
 _LEAST_FLOAT, _MOST_FLOAT = 1e-4, 1e15
 """Between these, orjson writes a number with a point as json does: without an exponent."""
 

@@ -79,14 +79,12 @@ class ShardContext:
             raise TypeError(f"block '{self._step.name}' asks a model but does not name it in model_ids()")
         answers = self._ask(requests, self._again)
         called = Sum()
-        for answer in answers:
-            if isinstance(answer, Completion):
-                called.add(answer.counted())
         with self._guard:
-            self.counts += called.counts
             for answer in answers:
                 if isinstance(answer, Completion):
+                    called.add(answer.counted())
                     self.seen.note(answer.sightings())
+            self.counts += called.counts
         self._raise_if_passing(requests, answers)
         self._remember(requests, answers)
         return answers

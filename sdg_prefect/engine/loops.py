@@ -1,4 +1,4 @@
-"""The event loop of a run."""
+"""The event loop of a run or a preview."""
 
 from __future__ import annotations
 

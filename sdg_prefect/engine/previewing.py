@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from sdg_prefect.engine.asking import Asking, from_thread
 from sdg_prefect.engine.context import ShardContext
 from sdg_prefect.engine.doing import do
 from sdg_prefect.engine.live import Live
+from sdg_prefect.engine.loops import run_on_loop
 from sdg_prefect.engine.opening import open_live
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.fingerprints import fingerprint
@@ -76,7 +76,7 @@ def preview(plan: Plan, options: RunOptions, seeds: pa.Table, run_id: str) -> Pr
     Raises:
         SdgError: A block failed, or an endpoint cannot serve.
     """
-    return asyncio.run(_preview(_by_calls(plan), options, seeds, run_id))
+    return run_on_loop(_preview(_by_calls(plan), options, seeds, run_id))
 
 
 def asked_in_batches(plan: Plan) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from sdg_prefect.engine.server import begin, client_environment, wait_until_ready
 from sdg_prefect.errors import FlowError, did_you_mean
+from sdg_prefect.models.connections import is_address
 
 EVENTS = ("ended", "waits-for-review", "crashed", "too-many-rejects", "budget-used-up")
 """What a webhook can be told of: any end of a run, rows that wait for a decision, a run whose process is gone, and two ends that
@@ -46,8 +46,7 @@ def _checked(webhook: str | None, headers: Sequence[str], events: Sequence[str])
         if headers or events:
             raise FlowError("nobody is told of anything without --webhook-env VARIABLE.")
         return None, {}
-    url = urlsplit(address := _value(webhook, "--webhook-env"))
-    if url.scheme not in ("http", "https") or not url.netloc:
+    if not is_address(address := _value(webhook, "--webhook-env")):
         raise FlowError(f"--webhook-env: the environment variable '{webhook}' holds no address.", "One begins with https://.")
     values = {}
     for given in headers:
