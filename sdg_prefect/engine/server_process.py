@@ -25,7 +25,7 @@ from sdg_prefect.errors import SdgError
 from sdg_prefect.settings import settings
 
 HOST = "127.0.0.1"
-_APP = "prefect.server.api.server:create_app"
+_APP = "sdg_prefect.engine.server_app:create_app"
 _LOG_LIMIT = 10_000_000
 _PORTS_TRIED = 100
 _TERMINATE_PATIENCE = 10.0
@@ -74,7 +74,7 @@ class Address:
             del _children[self.pid]
             return False
         words = _command_line(self.pid)
-        return _APP in words and f" {prefect_home()} " in words
+        return f"uvicorn --app-dir {prefect_home()} --factory " in words
 
 
 @contextmanager
