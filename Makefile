@@ -12,10 +12,10 @@ QUICKSTART := examples/quickstart
 ROWS := out/quickstart.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long test-ray check docs bench browser kills clean
+.PHONY: help run test test-long test-ray test-pools check docs bench browser kills clean
 
 help:  ## List these targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /:/' | awk -F: '{ printf "make %-9s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /:/' | awk -F: '{ printf "make %-10s %s\n", $$1, $$2 }'
 
 run: $(VENV)/.runtime  ## Run the quick start to the end, then say where its rows and the Prefect UI are
 	$(BIN)/python -m sdg_prefect run $(QUICKSTART)/flow.yaml --input $(QUICKSTART)/seeds.jsonl --output $(ROWS)
@@ -32,6 +32,9 @@ test-long: $(VENV)/.dev  ## Run the slow variants of tests: more kills and signa
 
 test-ray: $(VENV)/.ray  ## Run the tests on Ray, after installing it
 	$(BIN)/python -m pytest tests/e2e/test_ray.py -n 0
+
+test-pools: $(VENV)/.pools  ## Compare deployments with what Docker and Kubernetes take, after installing the workers of such pools
+	$(BIN)/python -m pytest tests/e2e/test_pools.py -n 0
 
 check: $(VENV)/.dev  ## Lint, check types and check the layers
 	$(BIN)/ruff check
@@ -84,4 +87,8 @@ $(VENV)/.docs: $(VENV)/.made pyproject.toml
 
 $(VENV)/.ray: $(VENV)/.dev
 	$(PIP) -e '.[ray]'
+	@touch $@
+
+$(VENV)/.pools: $(VENV)/.dev
+	$(PIP) -e '.[docker,kubernetes]' 'kubernetes-validate>=1.37'
 	@touch $@

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -15,6 +16,8 @@ from sdg_prefect.cli.console import say
 from sdg_prefect.cli.options import takes
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.errors import FlowError
+
+_NAME = re.compile(r"[A-Za-z_][\w.]*")
 
 
 class WhenFull(StrEnum):
@@ -42,6 +45,12 @@ def deploy(
     env: Annotated[
         list[str] | None, typer.Option(help="Environment variable of its runs; give it again for more.", metavar="NAME=VALUE")
     ] = None,
+    job_variable: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Variable of the pool's job template, as memory_limit=4Gi; give it again for more.", metavar="NAME=VALUE"
+        ),
+    ] = None,
     write: Annotated[
         Path | None, typer.Option(help="Write it into this prefect.yaml instead of making it on the server.", metavar="FILE")
     ] = None,
@@ -49,6 +58,7 @@ def deploy(
     """Let Prefect run a flow, by schedule, from its UI, or from a program. The flow is checked as by run; nothing is called."""
     from sdg_prefect.engine.deploying import FLOW, Wanted, entry_of, register, schedules_of
     from sdg_prefect.engine.deployment_file import write_entry
+    from sdg_prefect.engine.job_variables import lost_with_container, refuse_blocks
 
     wanted = Wanted(
         pool=pool,
@@ -57,12 +67,17 @@ def deploy(
         runs_at_once=concurrency_limit,
         when_full="CANCEL_NEW" if collision_strategy is WhenFull.CANCEL_NEW else "ENQUEUE",
         image=image,
-        env=_variables(env or ()),
+        env=_pairs("--env", env or ()),
+        variables={name: _value(text) for name, text in _pairs("--job-variable", job_variable or ()).items()},
     )
     entry = entry_of(asked, wanted)
     full_name = shlex.quote(f"{FLOW}/{entry['name']}")
+    lost = " and ".join(lost_with_container(entry))
+    if lost:
+        say(f"warning: {lost} would be in the container, and go with it. Name places on s3://, or volumes of the pool.")
     if write is not None:
         schedules_of(entry)
+        refuse_blocks(entry["work_pool"]["job_variables"])
         is_new = write_entry(write, entry)
         print(f"{write}: '{entry['name']}' {'added' if is_new else 'changed'}.")
         say(f"make it:   prefect --no-prompt deploy --prefect-file {write} --name {shlex.quote(str(entry['name']))}")
@@ -80,14 +95,22 @@ def _schedule(cron: str | None, interval: str | None, rrule: str | None) -> Mapp
     return chosen
 
 
-def _variables(texts: Sequence[str]) -> dict[str, str]:
-    variables = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise FlowError(f"--env '{text}' is not of the form NAME=VALUE.")
-        variables[name] = value
-    return variables
+def _pairs(option: str, texts: Sequence[str]) -> Mapping[str, str]:
+    """Return values by name, each of which is written as NAME=VALUE."""
+    pairs = [text.partition("=") for text in texts]
+    if wrong := next((text for text, pair in zip(texts, pairs, strict=True) if not _NAME.fullmatch(pair[0]) or not pair[1]), ""):
+        raise FlowError(f"{option} '{wrong}' is not of the form NAME=VALUE.")
+    return {name: value for name, _, value in pairs}
+
+
+def _value(text: str) -> Any:
+    """Read a value as YAML does; what is none, as a reference to a block, stays a text."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
 
 
 def register(app: typer.Typer) -> None:

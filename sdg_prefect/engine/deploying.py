@@ -8,18 +8,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
 from sdg_prefect.engine.flows import fit_for_prefect
+from sdg_prefect.engine.job_variables import fit_to_pool, holds_key, job_variables, texts_within
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.partitions import of_partition
 from sdg_prefect.engine.preparing import prepare
 from sdg_prefect.engine.server import ServerError, begin, check_installed, client_environment, wait_until_ready
 from sdg_prefect.errors import FlowError, Problem, did_you_mean
 from sdg_prefect.settings import settings
-from sdg_prefect.spec.wording import is_secret
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 ENTRYPOINT = "sdg_prefect.engine.deployable.run_flow_file"
 FLOW = "run-flow-file"
-_ENVIRONMENT = {"HF_DATASETS_DISABLE_PROGRESS_BARS": "1", "PREFECT_LOGGING_EXTRA_LOGGERS": "sdg_prefect"}
-"""What a worker sets for each run: threads that save datasets race in tqdm otherwise, and the UI gets the program's own log."""
-
 _EXAMPLES = {
     "cron": 'Write one such as "0 3 * * *", and --timezone Europe/Berlin.',
     "rrule": 'Write one such as "FREQ=WEEKLY;BYDAY=MO", and --timezone Europe/Berlin.',
@@ -56,13 +54,15 @@ class Wanted:
     """The image of its container, in a pool of containers."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Environment variables of its runs."""
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    """Other variables of the job template of its pool."""
 
 
 def entry_of(options: RunOptions, wanted: Wanted) -> dict[str, Any]:
     """Check a flow as ``run`` does, and return its deployment as an entry of ``prefect.yaml``.
 
     Raises:
-        FlowError: The flow or its options are wrong.
+        FlowError: The flow or its options are wrong, or a key would stand in the deployment.
     """
     from sdg_prefect.engine.parameters import DeployedOptions
 
@@ -71,16 +71,12 @@ def entry_of(options: RunOptions, wanted: Wanted) -> dict[str, Any]:
         for option, what in (("input", "seeds"), ("output", "output"))
         if getattr(options, option) is None
     ]
-    problems += [
-        Problem(f"--env {name}: a key must not stand in a deployment.", "Set it where the worker runs, or use a Prefect block.")
-        for name in wanted.env
-        if is_secret(name) or any(is_secret(part) for part in name.lower().split("_"))
-    ]
     if problems:
         raise FlowError(problems)
-    flow = _checked(options)
+    variables = job_variables(wanted.image, wanted.env, wanted.variables)
+    flow = _checked(options, is_elsewhere=wanted.image is not None)
     parameters = DeployedOptions(**options.model_dump(exclude_unset=True)).model_dump(mode="json", exclude_defaults=True)
-    variables: dict[str, Any] = {"env": {**_ENVIRONMENT, **wanted.env}}
+    _refuse_keys(parameters)
     zone = {"timezone": options.timezone} if options.timezone else {}
     return {
         "name": wanted.name or fit_for_prefect(flow.name),
@@ -88,21 +84,38 @@ def entry_of(options: RunOptions, wanted: Wanted) -> dict[str, Any]:
         "entrypoint": ENTRYPOINT,
         **({"schedules": [{**wanted.schedule, **zone}]} if wanted.schedule else {}),
         **({"concurrency_limit": _limit(wanted)} if wanted.runs_at_once else {}),
-        "work_pool": {
-            "name": wanted.pool,
-            "job_variables": {**({"image": wanted.image} if wanted.image else {}), **variables},
-        },
+        "work_pool": {"name": wanted.pool, "job_variables": variables},
         "parameters": parameters,
         # In a container the files of the flow are those of its image.
         **({"pull": []} if wanted.image else {}),
     }
 
 
-def _checked(options: RunOptions) -> Any:
-    """Return what a flow says, if nothing is wrong with it. Seeds of a day need not be there yet."""
+def _checked(options: RunOptions, *, is_elsewhere: bool) -> Any:
+    """Return what a flow says, if nothing is wrong with it.
+
+    Seeds of a day need not be there yet. Those of a container need not be seen from here, nor its output, but for its kind.
+    """
     of_now = of_partition(options)
-    later = of_now.input != options.input
-    return prepare(of_now.model_copy(update={"input": None}) if later else options).spec
+    is_unseen = of_now.input != options.input or (is_elsewhere and not os.path.exists(of_now.input))
+    seen = {"input": None} if is_unseen else {}
+    if not is_elsewhere:
+        return prepare(of_now.model_copy(update=seen)).spec
+    with TemporaryDirectory() as place:
+        output = os.path.join(place, os.path.basename(str(of_now.output)))
+        return prepare(of_now.model_copy(update={**seen, "output": output})).spec
+
+
+def _refuse_keys(parameters: Mapping[str, Any]) -> None:
+    """Refuse addresses with passwords in them: whoever sees a deployment reads its parameters."""
+    hint = "Use a Prefect block: prefect:llm-endpoint/NAME or prefect:data-store/NAME."
+    problems = [
+        Problem(f"--{path[0].replace('_', '-')}: an address with a key in it must not stand in a deployment.", hint)
+        for path, text in texts_within(parameters)
+        if holds_key(text)
+    ]
+    if problems:
+        raise FlowError(problems)
 
 
 def _limit(wanted: Wanted) -> dict[str, Any]:
@@ -184,10 +197,6 @@ def _create(client: SyncPrefectClient, entry: Mapping[str, Any], pool: WorkPool)
 
     from sdg_prefect.engine.deployable import run_flow_file
 
-    variables = entry["work_pool"]["job_variables"]
-    if "image" in variables and "image" not in pool.base_job_template.get("variables", {}).get("properties", {}):
-        hint = "Leave --image away, or name a pool of containers."
-        raise FlowError([Problem(f"the work pool '{pool.name}' is of type '{pool.type}', which has no images.", hint)])
     limit = entry.get("concurrency_limit")
     here = {"prefect.deployments.steps.set_working_directory": {"directory": os.getcwd()}}
     return client.create_deployment(
@@ -204,7 +213,7 @@ def _create(client: SyncPrefectClient, entry: Mapping[str, Any], pool: WorkPool)
         enforce_parameter_schema=True,
         # The processes of a worker begin in a folder of their own.
         pull_steps=[here] if pool.type == "process" else [],
-        job_variables=variables,
+        job_variables=fit_to_pool(entry["work_pool"]["job_variables"], pool),
     )
 
 
