@@ -127,6 +127,19 @@ VARIANTS: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ),
     ("FlattenColumnsBlock", {"var_cols": ["text", "other", "nothing"], "value_name": "value", "var_name": "kind"}),
     ("FlattenColumnsBlock", {"var_cols": ["count", "nested", "number"], "value_name": "text", "var_name": "kind"}),
+    (
+        "HoldConversation",
+        {
+            "model_id": "teacher",
+            "user_model_id": "student",
+            "user_system": "Ask about {{ text }}",
+            "tool_model_id": "tools",
+            "tool_system": "You know {{ other }}",
+            "tool_rounds": 2,
+            "opening_col": "text",
+            "gen_kwargs": {"tools": [{"name": "look"}]},
+        },
+    ),
     ("IterBlock", {"num_iters": 2, "block_type": "DuplicateColumns"}),
     ("LLMBlock", ASK),
     ("LLMBlock", {**ASK, "gen_kwargs": {"n": 2, "stop": ["</q>"]}, "parser_kwargs": PATTERN}),
@@ -229,7 +242,7 @@ class Example:
 def example_of(name: str, config: Mapping[str, Any]) -> Example:
     cls = find_block(name)
     assert cls is not None
-    replies = {"PRMBlock": scores, "AgentBlock": agent, "MCPAgentBlock": tools}
+    replies = {"PRMBlock": scores, "AgentBlock": agent, "MCPAgentBlock": tools, "HoldConversation": tools}
     return Example(cls.model_validate({"block_name": f"my {name}", **config}), replies.get(name, chat))
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.blocks.conversation import without_nulls
 from sdg_prefect.blocks.expansion import Expansion, reject_failure
-from sdg_prefect.blocks.offered_tools import Unfit, tools_in
+from sdg_prefect.blocks.offered_tools import Unfit, offering, tools_in
 from sdg_prefect.blocks.shared_prefix import shared_messages
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.rows import ids_of, to_dataset, to_table
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from sdg_prefect.blocks.context import Context
-
-_ABOUT_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class MessagesBlock(Block):
                 context.reject(place, "BadMessages", f"column '{source}' {reason}.")
                 continue
             try:
-                asked = self._offering(params, offered)
+                asked = params if self.tools_col is None else offering(params, tools_in(offered))
             except Unfit as error:
                 context.reject(place, "BadTools", f"'{self.tools_col}': {error}", raw=str(offered))
                 continue
@@ -78,13 +76,6 @@ class MessagesBlock(Block):
             places.append(place)
         shared = shared_messages([request.messages or () for request in requests])
         return [replace(request, shared_prefix=shared) for request in requests], places
-
-    def _offering(self, params: Mapping[str, Any], offered: Any) -> Mapping[str, Any]:
-        """Return the parameters of a call with the row's own tools; without any, nothing is said about tools at all."""
-        if self.tools_col is None:
-            return params
-        tools = tools_in(offered)
-        return {**params, "tools": tools} if tools else {name: params[name] for name in params if name not in _ABOUT_TOOLS}
 
 
 def _why_not(messages: Any) -> str:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
-from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.base import Block
-from sdg_prefect.blocks.conversation import plain_tool_calls
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.expansion import Expansion
-from sdg_prefect.blocks.offered_tools import Unfit, functions_in, listed
+from sdg_prefect.blocks.offered_tools import Unfit, argument_schemas, arguments_of, listed
 from sdg_prefect.blocks.registry import block
-from sdg_prefect.blocks.schemas import ReplySchema, checked_schema
-from sdg_prefect.errors import did_you_mean
+from sdg_prefect.blocks.schemas import ReplySchema
 from sdg_prefect.rows import to_dataset, to_table
 
 if TYPE_CHECKING:
@@ -24,7 +20,6 @@ if TYPE_CHECKING:
 
     from sdg_prefect.blocks.context import Context
 
-_NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 _ADD = '[{"name": "add", "parameters": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}}]'
 _TWO = '[{"name": "add", "arguments": {"n": 2}}]'
 _WORD = '[{"name": "add", "arguments": {"n": "two"}}]'
@@ -52,7 +47,7 @@ class CheckToolCalls(Block):
 
     calls_col: str = Field(min_length=1)
     """Column with the calls: a list of them, one, or JSON text of either. Each has a ``name`` and ``arguments``, an object or the
-    JSON text of one."""
+    JSON text of one. Or the messages of a conversation, whose calls are all checked."""
     tools_col: str = Field(min_length=1)
     """Column with the tools: each with its ``name`` and ``parameters``, a JSON Schema; one without takes no arguments. Take JSON
     text where the tools of the rows differ: a column of objects gives each of them the keys of all others."""
@@ -95,17 +90,9 @@ class CheckToolCalls(Block):
         """Return the schema of the arguments of each tool.
 
         Raises:
-            Unfit: A tool has no name, or its parameters are no JSON Schema.
+            Unfit: There is no tool, or one cannot be read.
         """
-        offered = {}
-        for tool in functions_in(value):
-            try:
-                schema = dict(checked_schema(tool.get("parameters") or _NO_ARGUMENTS))
-            except PydanticCustomError as error:
-                raise Unfit(f"the parameters of '{tool['name']}' are {error.message()}") from error
-            if not self.allow_unknown_arguments and "properties" in schema:
-                schema.setdefault("additionalProperties", False)
-            offered[tool["name"]] = ReplySchema(schema_=schema)
+        offered = argument_schemas(value, allow_unknown=self.allow_unknown_arguments)
         if not offered:
             raise Unfit("there are no tools.")
         return offered
@@ -113,29 +100,20 @@ class CheckToolCalls(Block):
     def _misfit(self, value: Any, offered: Mapping[str, ReplySchema]) -> str | None:
         """Say what is wrong with the first call that does not fit; None where all do."""
         try:
-            calls = listed(value)
+            calls = list(_calls_in(value))
             if not calls:
                 return None if self.may_be_empty else "there is no call"
             for call in calls:
-                _check(call, offered)
+                arguments_of(call, offered)
         except Unfit as error:
             return str(error)
         return None
 
 
-def _check(call: Any, offered: Mapping[str, ReplySchema]) -> None:
-    """Raise if a call does not fit to the tools."""
-    if not isinstance(call, Mapping) or not isinstance(call.get("function", call), Mapping):
-        raise Unfit(f"a call is an object with 'name' and 'arguments', not {json.dumps(call, ensure_ascii=False)}")
-    plain = (plain_tool_calls([call]) or [])[0]["function"]
-    name, text = plain["name"], plain["arguments"]
-    if name not in offered:
-        raise Unfit(f"there is no tool '{name}'. {did_you_mean(name, offered)}".strip())
-    try:
-        arguments = json.loads(text or "{}")
-    except (ValueError, RecursionError) as error:
-        raise Unfit(f"{name}: the arguments are no JSON: {error}") from error
-    if not isinstance(arguments, dict):
-        raise Unfit(f"{name}: the arguments are no object")
-    if faults := offered[name].errors(arguments):
-        raise Unfit(f"{name}: {'; '.join(faults)}")
+def _calls_in(value: Any) -> Iterator[Any]:
+    """Give the calls that a cell holds; of messages those that they hold."""
+    for item in listed(value):
+        if isinstance(item, Mapping) and "role" in item:
+            yield from listed(item.get("tool_calls"))
+        else:
+            yield item

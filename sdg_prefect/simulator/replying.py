@@ -13,6 +13,7 @@ from sdg_prefect.simulator.patterns import text_for
 from sdg_prefect.simulator.reading import Reading, read_prompt
 from sdg_prefect.simulator.roles import Kind, kind_of
 from sdg_prefect.simulator.shapes import SchemaWriter
+from sdg_prefect.simulator.tools import result_of
 from sdg_prefect.simulator.writing import Writer
 
 MALFORMED = "Sorry, I started on this but could not keep to the form that was asked for, so here is a plain sentence."
@@ -55,6 +56,8 @@ def write_reply(prompt: str, seed: int | None, sample: int, constraint: Constrai
     writer = Writer(reading, key)
     if constraint is not FREE and (text := _constrained(constraint, reading, writer, key)) is not None:
         return text
+    if reading.tools and (result := result_of(prompt, reading.tools, key)) is not None:
+        return result
     if reading.slots:
         text = _fill_slots(reading, writer)
     elif reading.want is Kind.JSON:

@@ -1,4 +1,4 @@
-"""Tools that a prompt offers: requests which they can serve, and calls that fit them."""
+"""Tools that a prompt offers: requests which they can serve, calls that fit them, and what they return."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ _NUMBERS = {"one": 1, "a": 1, "two": 2, "three": 3, "four": 4}
 _CALLS = re.compile(
     rf"\b(\d|{'|'.join(_NUMBERS)}) (?:different )?(?:function |tool )?calls?\b|\bnone of the (?:tools|functions)\b", re.IGNORECASE
 )
+_LAST_CALL = re.compile(r'\{"name": "[^"\n]+", "arguments": [^\n]*\}\Z')
+"""A call of a tool with which a prompt ends: the model stands in for the tool."""
 _ENOUGH = 2
 """Words that a request shares with a tool which can serve it."""
 _DEEPEST = 4
@@ -113,6 +115,19 @@ def calls_for(tools: Sequence[Tool], request: str, key: str, *, carefully: bool)
 def call_of(tool: Tool, request: str, key: str) -> dict[str, Any]:
     """Call a tool, with the values that a request gives and others where it gives none."""
     return {"name": tool["name"], "arguments": _arguments(tool["parameters"], request, key, 0)}
+
+
+def result_of(prompt: str, tools: Sequence[Tool], key: str) -> str | None:
+    """Write what a tool returns, as JSON, where a prompt shows it and ends with a call of it; None where it does not."""
+    found = _LAST_CALL.search(prompt.rstrip())
+    try:
+        call = json.loads(found[0]) if found else {}
+    except ValueError:
+        return None
+    if not isinstance(call.get("arguments"), dict) or all(tool["name"] != call["name"] for tool in tools):
+        return None
+    result = {"status": "ok", "value": round(draw(key, "value") * 100, 1)}
+    return json.dumps({**call["arguments"], **result}, ensure_ascii=False)
 
 
 def _arguments(schema: Mapping[str, Any], request: str, key: str, depth: int) -> dict[str, Any]:

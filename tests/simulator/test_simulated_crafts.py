@@ -185,3 +185,11 @@ def test_a_form_is_filled_as_often_as_is_wanted_and_differently_each_time() -> N
         f"Think of 2 people who could read the text, each in this form.\n\nText:\nBees dance. Cows graze.{slot('Description')}"
     )
     assert reply(people).count("[Start of Description]") == 2
+
+
+def test_a_prompt_that_ends_with_a_call_is_answered_as_the_tool_would() -> None:
+    tools = json.dumps([{"name": "find", "parameters": {"type": "object", "properties": {"what": {"type": "string"}}}}])
+    call = '{"name": "find", "arguments": {"what": "Größe"}}'
+    made = json.loads(reply(f"You stand in for tools.\n{tools}\n\n{call}"))
+    assert (made["what"], made["status"]) == ("Größe", "ok")
+    assert reply(f"You stand in for tools.\n{tools}\n\n{call.replace('find', 'seek')}") != json.dumps(made, ensure_ascii=False)
