@@ -28,6 +28,7 @@ def generate(
     shard_size: int | None = None,
     runner: str | None = None,
     limit: int | None = None,
+    pdf: Literal["layout", "text"] | None = None,
     budget: float | None = None,
     budget_tokens: int | None = None,
     target_rows: int | None = None,
@@ -56,6 +57,7 @@ def generate(
         shard_size: Rows per shard; chosen by itself if not given.
         runner: What works on shards: local, dask or ray; the last two with =WORKERS for so many here, or =ADDRESS of a cluster.
         limit: Only so many of the first seeds.
+        pdf: How seeds in PDF are read: layout by docling and its models, text without any; layout where docling is installed.
         budget: US dollars that all runs of the flow on this store may cost; the flow's own budget if not given.
         budget_tokens: Tokens that all runs of the flow on this store may cost; the flow's own budget if not given.
         target_rows: Take seeds, again and again if need be, until exactly so many rows come out.
@@ -94,6 +96,7 @@ def generate(
         shard_size=shard_size,
         runner=runner,
         limit=limit,
+        pdf=pdf,
         budget=budget,
         budget_tokens=budget_tokens,
         target_rows=target_rows,

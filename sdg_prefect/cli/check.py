@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @takes(
     "flow",
     "input",
+    "pdf",
     "model",
     "api_base",
     "models",

@@ -27,6 +27,7 @@ _METAVARS = {
     "shard_size": "N",
     "runner": "KIND[=WHERE]",
     "limit": "N",
+    "pdf": "layout|text",
     "target_rows": "N",
     "max_candidates": "N",
     "budget": "USD",

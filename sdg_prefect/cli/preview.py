@@ -31,6 +31,7 @@ _LONGEST, _LONGEST_BESIDE = 400, 1_000
 @takes(
     "flow",
     "input",
+    "pdf",
     "model",
     "api_base",
     "api_key_env",

@@ -20,6 +20,7 @@ from sdg_prefect.report.page import report_page
 from sdg_prefect.report.run_report import BlockTally, RunReport
 from sdg_prefect.report.timeline import Timeline
 from sdg_prefect.store.checkpoints import Reject
+from sdg_prefect.store.documents import pdf_reading
 from sdg_prefect.store.figures import write_figures
 from sdg_prefect.store.manifest import address_of, files_at, files_of, programs, revision_of, write_manifest
 from sdg_prefect.store.root import Root
@@ -151,6 +152,7 @@ class Keeping:
                 "source": self.options.input if isinstance(self.options.input, str) else "rows in memory",
                 "address": self._address(self.options.input, str(self.uses.get("input"))),
                 "files": self._origin.get("input", []),
+                "pdf": self._pdf,
                 "stored": self.uses.get("input"),
                 "rows": report.rows_in,
                 "columns": list(seeds[0].columns) if seeds else [],
@@ -167,6 +169,12 @@ class Keeping:
                 "content": [ref.fingerprint for ref in (() if self.delivery is None else self.delivery.refs)],
             },
         }
+
+    @property
+    def _pdf(self) -> str | None:
+        """How seeds in PDF were read; None where none is known of."""
+        has_some = any(file["name"].lower().endswith(".pdf") for file in self._origin.get("input", []))
+        return pdf_reading(self.options.pdf) if has_some else self.options.pdf
 
     def _address(self, place: object, in_store: str) -> str:
         """Return where rows are that were read from a place or written there; in the store, where there is none."""

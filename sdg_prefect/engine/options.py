@@ -57,6 +57,8 @@ class RunOptions(BaseModel):
     """What works on shards: local, dask or ray; the last two with =WORKERS for so many here, or =ADDRESS of a cluster."""
     limit: int | None = Field(default=None, ge=1)
     """Only so many of the first seeds."""
+    pdf: Literal["layout", "text"] | None = None
+    """How seeds in PDF are read: layout by docling and its models, text without any; layout where docling is installed."""
     budget: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """US dollars that all runs of the flow on this store may cost; the flow's own budget if not given."""
     budget_tokens: int | None = Field(default=None, ge=1)

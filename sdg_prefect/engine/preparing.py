@@ -159,7 +159,7 @@ def _seed_columns(options: RunOptions, problems: list[Problem]) -> Sequence[str]
     from sdg_prefect.store.seeds import peek_columns
 
     try:
-        return peek_columns(options.input)
+        return peek_columns(options.input, options.pdf)
     except NoSeeds as error:
         # Seeds may come later.
         problems += () if options.may_lack_seeds else error.problems

@@ -34,7 +34,7 @@ def read_input(options: RunOptions, *, in_store: bool = True) -> pa.Table:
 
     if options.input is None:
         raise InputError("there are no seeds.", "Name them with --input FILE.")
-    read = read_seeds if isinstance(options.input, str) else seeds_of
+    read = partial(read_seeds, pdf=options.pdf) if isinstance(options.input, str) else seeds_of
     folder = Root.chosen(options.storage).spill_folder if in_store else None
     if not options.may_lack_seeds:
         return read(options.input, options.limit, folder)

@@ -19,7 +19,20 @@ from sdg_prefect.store.places import find_sources
 from sdg_prefect.store.root import Root, is_remote
 
 MANIFEST_FILE = "manifest.json"
-PACKAGES = ("sdg-prefect", "prefect", "datasets", "pyarrow", "numpy", "litellm", "aiohttp", "jinja2", "pydantic")
+PACKAGES = (
+    "sdg-prefect",
+    "prefect",
+    "datasets",
+    "pyarrow",
+    "numpy",
+    "litellm",
+    "aiohttp",
+    "jinja2",
+    "pydantic",
+    "docling",
+    "pypdfium2",
+    "kreuzberg",
+)
 """Packages whose versions may matter to the rows."""
 _GIT_SECONDS = 5
 

@@ -228,7 +228,7 @@ def _first_line(error: Exception) -> str:
 
 
 def broken_lines(found: Found, problems: list[Problem]) -> InputError:
-    """Return the error of several problems in one file: the first few, and how many more."""
+    """Return the error of several problems in one file, or folder: the first few, and how many more."""
     shown = problems[:_SHOWN]
     if len(problems) > _SHOWN:
         shown.append(Problem(f"and {len(problems) - _SHOWN} more.", file=found.path))

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 from sdg_prefect.errors import Problem
 from sdg_prefect.rows import PART_ROWS
 from sdg_prefect.store.delimited import read_delimited
-from sdg_prefect.store.documents import read_document
+from sdg_prefect.store.documents import PdfReading, read_document
 from sdg_prefect.store.formats import Format
 from sdg_prefect.store.gathering import Rows
 from sdg_prefect.store.places import BOM, UTF8, Found, LocalDisk, broken_lines, lowered
@@ -23,8 +23,13 @@ _BUFFER_BYTES = 1 << 20
 _OBJECT = 'Write one JSON object on each line, such as {"question": "Why?"}.'
 
 
-def read_parts(found: Found, limit: int | None = None) -> Iterator[Rows | pa.Table]:
+def read_parts(found: Found, limit: int | None = None, pdf: PdfReading | None = None) -> Iterator[Rows | pa.Table]:
     """Yield the rows of a file or folder in parts, up to a limit.
+
+    Args:
+        found: The file or folder.
+        limit: Rows to read at most.
+        pdf: How PDF is read; see ``read_document``.
 
     Raises:
         InputError: The file is not what its name says; every broken line is told.
@@ -38,7 +43,7 @@ def read_parts(found: Found, limit: int | None = None) -> Iterator[Rows | pa.Tab
         with found.open() as stream:
             yield from read_delimited(found, stream, limit)
     elif found.format is Format.DOCUMENT:
-        yield read_document(found)
+        yield read_document(found, pdf)
     elif found.format is Format.PARQUET:
         yield from _limited(_read_parquet(found), limit)
     elif found.format is Format.ARROW_FILE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.errors import InputError, NoSeeds, Problem
@@ -11,12 +12,13 @@ from sdg_prefect.seed_ids import SeedIds
 from sdg_prefect.spill import spilled
 from sdg_prefect.store.columns import conformed
 from sdg_prefect.store.delimited import delimited_rows, read_header, typed_schema
-from sdg_prefect.store.documents import COLUMNS
+from sdg_prefect.store.docling_reader import DoclingUnfit
+from sdg_prefect.store.documents import COLUMNS, PdfReading, check_readers
 from sdg_prefect.store.formats import Format
 from sdg_prefect.store.gathering import Gatherer, Rows
 from sdg_prefect.store.hub import PREFIX, HubName, hub_columns, read_hub
 from sdg_prefect.store.memory import parts_in_memory
-from sdg_prefect.store.places import Found, find_sources, reading
+from sdg_prefect.store.places import Found, broken_lines, find_sources, reading
 from sdg_prefect.store.readers import arrow_files, read_json_lines, read_parts
 
 if TYPE_CHECKING:
@@ -30,17 +32,22 @@ _EXACT = 2**53
 """Whole numbers up to here are the same as a decimal."""
 
 
-def peek_columns(source: str) -> tuple[str, ...]:
+def peek_columns(source: str, pdf: PdfReading | None = None) -> tuple[str, ...]:
     """Return the columns of seeds cheaply: of JSON lines the first hundred tell, of other files the header.
 
+    Args:
+        source: As for ``read_seeds``.
+        pdf: How PDF is read; see ``read_document``.
+
     Raises:
-        InputError: There is nothing, nothing in it, or it cannot be read.
+        InputError: There is nothing, nothing in it, or it cannot be read, as documents are not for which nothing is installed.
     """
     with reading(source):
         found = _found(source)
         if isinstance(found, HubName):
             names = hub_columns(found)
         else:
+            check_readers((file for file in found if file.format is Format.DOCUMENT), pdf)
             names = list(dict.fromkeys(name for file in found for name in _columns_of(file)))
     columns = tuple(name for name in names if name != ROW_ID)
     if not columns:
@@ -48,16 +55,17 @@ def peek_columns(source: str) -> tuple[str, ...]:
     return columns
 
 
-def read_seeds(source: str, limit: int | None = None, folder: str | None = None) -> pa.Table:
+def read_seeds(source: str, limit: int | None = None, folder: str | None = None, pdf: PdfReading | None = None) -> pa.Table:
     """Read seeds into a table with the row ids first. Where they are many, it is mapped from a file.
 
     Args:
         source: A file, a folder or pattern of files of one kind, or an Arrow folder, each also on ``s3://``; or ``hf:name``.
         limit: Rows to read at most.
         folder: Where that file lies; see ``Spill``.
+        pdf: How PDF is read; see ``read_document``.
 
     Raises:
-        InputError: There is nothing, nothing in it, or it cannot be read; every broken line is told.
+        InputError: There is nothing, nothing in it, or it cannot be read; every broken line and document is told.
         StoreError: The file cannot be written.
     """
     gatherer = Gatherer(folder)
@@ -66,13 +74,23 @@ def read_seeds(source: str, limit: int | None = None, folder: str | None = None)
     if isinstance(found, HubName):
         gatherer.add_table(read_hub(found, limit), source)
         return _seeds(gatherer, source)
+    broken: list[Problem] = []
     for file in found:
         left = None if limit is None else limit - gatherer.count
         if left == 0:
             break
-        with reading(file.path):
-            for part in read_parts(file, left):
-                _add(gatherer, part, file.path)
+        try:
+            with reading(file.path):
+                for part in read_parts(file, left, pdf):
+                    _add(gatherer, part, file.path)
+        except DoclingUnfit:
+            raise
+        except InputError as error:
+            if file.format is not Format.DOCUMENT:
+                raise
+            broken += error.problems
+    if broken:
+        raise broken_lines(replace(found[0], path=source), broken)
     return _seeds(gatherer, source, as_text=found[0].format.is_delimited)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from sdg_prefect.errors import FlowError, InputError
 from sdg_prefect.rows import without_ids
+from sdg_prefect.store.documents import PdfReading
 from sdg_prefect.store.output import check_output
 from sdg_prefect.store.seeds import peek_columns, read_seeds
 from tests.office import docx_saying, xlsx_saying
@@ -19,11 +20,8 @@ office = pytest.mark.skipif(
 )
 
 
-plain = pytest.mark.skipif(find_spec("docling") is not None, reason="docling reads PDF here")
-
-
-def rows(source: Path | str) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = without_ids(read_seeds(str(source))).to_pylist()
+def rows(source: Path | str, pdf: PdfReading | None = None) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = without_ids(read_seeds(str(source), pdf=pdf)).to_pylist()
     return found
 
 
@@ -51,6 +49,12 @@ def pdf_saying(*pages: str) -> bytes:
     return (body + end).encode()
 
 
+def locked(pdf: bytes) -> bytes:
+    """Say that a PDF is encrypted, with a password that is not the empty one."""
+    keys = f"/Filter/Standard/V 1/R 2/P -4/O<{'00' * 32}>/U<{'11' * 32}>"
+    return pdf.replace(b"trailer<<", f"trailer<</ID[<00><00>]/Encrypt<<{keys}>>".encode())
+
+
 def test_each_text_of_a_folder_is_a_row_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "b.md").write_text("# Bees\n\nThey dance.\n")
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfCows\n")
@@ -67,21 +71,44 @@ def test_a_text_beside_files_of_rows_is_no_seed(tmp_path: Path) -> None:
     assert rows(tmp_path) == [{"q": "Why?"}]
 
 
-@plain
 def test_the_text_of_a_pdf_is_read_page_by_page(tmp_path: Path) -> None:
-    (tmp_path / "bees.pdf").write_bytes(pdf_saying("Bees dance.", "They sing."))
-    (row,) = rows(tmp_path / "bees.pdf")
-    assert row["document"].split() == ["Bees", "dance.", "They", "sing."]
+    (tmp_path / "bees.pdf").write_bytes(pdf_saying("Bees dance.", "", "They sing."))
+    (row,) = rows(tmp_path / "bees.pdf", "text")
+    assert row["document"] == "Bees dance.\n\nThey sing."
 
 
-@plain
-def test_what_cannot_be_read_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_a_word_that_is_divided_at_the_end_of_a_line_is_whole_again(tmp_path: Path) -> None:
+    (tmp_path / "bees.pdf").write_bytes(
+        pdf_saying("The dis-) Tj 0 -14 Td (tance to the) Tj 0 -14 Td (comb of North-) Tj 0 -14 Td (Rhine.")
+    )
+    assert rows(tmp_path / "bees.pdf", "text")[0]["document"] == "The distance to the\ncomb of North-Rhine."
+
+
+def test_every_pdf_that_has_no_text_to_read_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "fine.pdf").write_bytes(pdf_saying("Bees dance."))
+    (tmp_path / "cut.pdf").write_bytes(pdf_saying("Bees dance.")[:200])
+    (tmp_path / "locked.pdf").write_bytes(locked(pdf_saying("Bees dance.")))
+    (tmp_path / "scan.pdf").write_bytes(pdf_saying("", ""))
+    with pytest.raises(InputError) as told:
+        rows(tmp_path, "text")
+    cut, lock, scan = told.value.problems
+    assert (cut.file, cut.message) == (
+        str(tmp_path / "cut.pdf"),
+        "is not a PDF that can be read: it is damaged, cut off, or of another kind.",
+    )
+    assert (lock.file, lock.message) == (str(tmp_path / "locked.pdf"), "is a PDF that opens with a password only.")
+    assert scan.message == "is a PDF without text: its 2 pages are pictures, as of a scan, or empty."
+    assert "--pdf layout" in scan.hint
+    for number in range(9):
+        (tmp_path / f"no{number}.pdf").write_bytes(b"no PDF")
+    with pytest.raises(InputError, match="and 7 more"):
+        rows(tmp_path, "text")
+
+
+def test_a_text_that_is_not_utf8_is_told_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"fine\n\xff\n")
     with pytest.raises(InputError, match=r"a\.txt:2  not UTF-8 text"):
         rows(tmp_path / "a.txt")
-    (tmp_path / "a.pdf").write_bytes(b"no PDF")
-    with pytest.raises(InputError, match="is not a PDF that can be read"):
-        rows(tmp_path / "a.pdf")
 
 
 @office
@@ -117,13 +144,20 @@ def test_an_office_document_that_is_none_is_told(tmp_path: Path, name: str, cont
         rows(tmp_path / name)
 
 
-def test_what_reads_a_document_is_named_where_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("docling", "kreuzberg", "pypdf"):
+def test_what_reads_a_document_is_named_where_it_is_missing_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("docling", "kreuzberg", "pypdfium2"):
         monkeypatch.setitem(sys.modules, module, None)
-    for name, extra in (("a.docx", "office"), ("a.htm", "office"), ("a.pdf", "pdf")):
+    for name, extra in (("a.docx", "office"), ("a.htm", "office"), ("a.pdf", "pdf"), ("b.pdf", "pdf")):
         (tmp_path / name).write_bytes(b"PK")
         with pytest.raises(InputError, match=rf"pip install 'sdg-prefect\[{extra}\]'"):
             rows(tmp_path / name)
+    with pytest.raises(InputError) as told:
+        peek_columns(str(tmp_path))
+    assert sorted(Path(problem.file).name for problem in told.value.problems) == ["a.docx", "a.htm", "a.pdf"]
+    with pytest.raises(InputError, match=r"docling, which finds its layout, is not installed.*--pdf text"):
+        peek_columns(str(tmp_path / "a.pdf"), "layout")
 
 
 def test_rows_are_not_written_as_documents() -> None:

@@ -1,0 +1,59 @@
+"""The text of a PDF as its text layer has it, page by page, without models."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+from threading import Lock
+from typing import Any
+
+from sdg_prefect.store.places import Found
+
+_ONE_AT_A_TIME = Lock()
+"""PDFium is not made for several threads."""
+_DIVIDED = re.compile(r"[\x02\ufffe](?=(\w)?)")
+"""What PDFium puts in the place of a hyphen and the end of the line after it."""
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f]")
+_SCAN = (
+    "docling reads the letters of pictures: install 'sdg-prefect[docling]' and give '--pdf layout'. Or give the file a text "
+    "layer with a program such as ocrmypdf, or leave it out."
+)
+_DECRYPT = "Save it without one, such as with: qpdf --password=PASSWORD --decrypt IN.pdf OUT.pdf"
+
+
+def read_pdf_text(found: Found, content: bytes) -> str:
+    """Return the text of a PDF: lines as they stand on the page, an empty line between pages.
+
+    Its order is the one in which the file draws it, which most programs make that of reading, also where there are columns.
+    Words that are divided at the end of a line are joined.
+
+    Raises:
+        InputError: It cannot be read, wants a password, or has no text, as a scan.
+    """
+    import pypdfium2 as pdfium
+
+    with _ONE_AT_A_TIME:
+        try:
+            document = pdfium.PdfDocument(content)
+        except pdfium.PdfiumError as error:
+            if "password" in str(error).lower():
+                raise found.problem("is a PDF that opens with a password only.", _DECRYPT) from error
+            raise found.problem("is not a PDF that can be read: it is damaged, cut off, or of another kind.") from error
+        with closing(document):
+            texts = [_page_text(found, document, number) for number in range(len(document))]
+    if not any(texts):
+        pages = "its page is a picture" if len(texts) == 1 else f"its {len(texts)} pages are pictures"
+        raise found.problem(f"is a PDF without text: {pages}, as of a scan, or empty.", _SCAN)
+    return "\n\n".join(text for text in texts if text)
+
+
+def _page_text(found: Found, document: Any, number: int) -> str:
+    import pypdfium2 as pdfium
+
+    try:
+        with closing(document[number]) as page, closing(page.get_textpage()) as layer:
+            text = str(layer.get_text_bounded())
+    except pdfium.PdfiumError as error:
+        raise found.problem(f"is a damaged PDF: page {number + 1} of {len(document)} cannot be read.") from error
+    text = _DIVIDED.sub(lambda mark: "" if (mark[1] or "").islower() else "-", text.replace("\r\n", "\n"))
+    return _NO_TEXT.sub("", text).strip()
