@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.spill import spilled
@@ -30,6 +30,15 @@ _LAP = "target_rows"
 """The maker of the ids of seeds that are taken again, for more rows."""
 _REPEAT = "IterBlock"
 """The maker of the ids that rows get in each round of a repetition."""
+
+
+def well_formed(value: Any) -> Any:
+    """Replace halves of characters in a text, or in all texts of a list or mapping: JSON can name them, no file can hold them."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {well_formed(key): well_formed(part) for key, part in value.items()}
+    return [well_formed(part) for part in value] if isinstance(value, list) else value
 
 
 def place_column(depth: int) -> str:

@@ -19,7 +19,7 @@ from sdg_prefect.errors import did_you_mean
 from sdg_prefect.models.completion import Failure, Request
 from sdg_prefect.models.connections import named_url
 from sdg_prefect.models.endpoint import Endpoint
-from sdg_prefect.rows import ids_of, to_dataset, to_table
+from sdg_prefect.rows import ids_of, to_dataset, to_table, well_formed
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -161,6 +161,6 @@ class AgentBlock(WiredBlock):
 
 def _reply(text: str | None) -> dict[str, Any]:
     """Return what an agent said as the row keeps it."""
-    said = json.loads(text or "{}")
+    said = well_formed(json.loads(text or "{}"))
     messages = [{**message, "tool_calls": plain_tool_calls(message.get("tool_calls"))} for message in said.get("messages", ())]
     return {**said, "messages": messages}

@@ -14,7 +14,7 @@ from sdg_prefect.blocks.base import Block, Need, needs_of
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.templates import TemplateText, find_variables, render
-from sdg_prefect.rows import set_column, to_dataset, to_table, values_of
+from sdg_prefect.rows import set_column, to_dataset, to_table, values_of, well_formed
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -85,7 +85,7 @@ def _value(text: str, kind: Kind) -> Any:
     """
     said = text.strip()
     if kind == "text":
-        return text
+        return well_formed(text)
     if said in _NOTHING:
         return None
     match kind:
@@ -111,7 +111,7 @@ def _whole(said: str) -> int:
 
 
 def _texts(said: str) -> list[str | None]:
-    items = json.loads(said)
+    items = well_formed(json.loads(said))
     if not isinstance(items, list):
         raise ValueError(said)  # noqa: TRY004 - it is the text that is wrong
     return [item if isinstance(item, str | None) else json.dumps(item) for item in items]

@@ -14,7 +14,7 @@ from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.values import as_json, column_of
 from sdg_prefect.blocks.wired import Names, OneName, WiredBlock
-from sdg_prefect.rows import ROW_ID, set_column, to_dataset, to_table
+from sdg_prefect.rows import ROW_ID, set_column, to_dataset, to_table, well_formed
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -84,7 +84,7 @@ class JSONParserBlock(WiredBlock):
         for candidate in self._candidates(text.strip()) if isinstance(text, str) else ():
             for written in (candidate, _TRAILING_COMMA.sub(r"\1", candidate)) if self.fix_trailing_commas else (candidate,):
                 try:
-                    value = _DECODER.decode(written)
+                    value = well_formed(_DECODER.decode(written))
                 except (ValueError, RecursionError):
                     continue
                 return value if isinstance(value, dict) else {"items" if isinstance(value, list) else "value": value}

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.blocks.schemas import ReplySchema
+from sdg_prefect.rows import well_formed
 
 if TYPE_CHECKING:
     from sdg_prefect.models.completion import Choice
@@ -33,7 +34,7 @@ def read_reply(choice: Choice, schema: ReplySchema) -> Any:
     text = (choice.text or "").strip()
     is_cut = choice.finish_reason == "length"
     try:
-        value = json.loads(text)
+        value = well_formed(json.loads(text))
     except (ValueError, RecursionError):
         if is_cut:
             raise Unreadable("the reply was cut at max_tokens.", is_cut=True) from None
@@ -50,6 +51,6 @@ def _repaired(text: str) -> Any:
     if not any(mark in text for mark in "{["):
         raise Unreadable("the reply is empty." if not text else "there is no JSON in the reply.")
     try:
-        return repair_json(text, return_objects=True)
+        return well_formed(repair_json(text, return_objects=True))
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"not JSON: {error}.") from error

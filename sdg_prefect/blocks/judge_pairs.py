@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -102,9 +102,8 @@ class JudgePair(Judge):
         ids = ids_of(table)
         for place, row in enumerate(table.select(list(self.reads())).to_pylist()):
             first, second = row[self.first_col], row[self.second_col]
-            if first is None or second is None:
-                name = self.first_col if first is None else self.second_col
-                context.reject(place, "NoResponse", f"'{name}' does not hold a response.")
+            if empty := [name for name in (self.first_col, self.second_col) if not _is_response(row[name])]:
+                context.reject(place, "NoResponse", f"'{empty[0]}' does not hold a response.")
                 continue
             kept.append(place)
             pairs = [(first, second), (second, first)][: self.calls_per_row()]
@@ -118,7 +117,7 @@ class JudgePair(Judge):
         import pyarrow.compute as pc
 
         said = pa.array(winners, pa.string())
-        first, second = (pc.cast(table.column(name), pa.string()) for name in (self.first_col, self.second_col))
+        first, second = (_as_text(table.column(name)) for name in (self.first_col, self.second_col))
         is_first, is_second = pc.equal(said, "first"), pc.equal(said, "second")
         nothing = pa.scalar(None, pa.string())
         chosen = pc.if_else(is_first, first, pc.if_else(is_second, second, nothing))
@@ -127,6 +126,18 @@ class JudgePair(Judge):
             if name is not None:
                 table = set_column(table, name, column)
         return table
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # What is nested is no response, so that no row of it is left.
+    return pa.nulls(len(column), pa.string()) if pa.types.is_nested(column.type) else pc.cast(column, pa.string())
+
+
+def _is_response(value: Any) -> bool:
+    return value is not None and not isinstance(value, list | dict)
 
 
 def _verdict(answer: Completion | Failure) -> str | Failure | Fault:

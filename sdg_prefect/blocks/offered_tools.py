@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from sdg_prefect.blocks.conversation import plain_tool_calls, without_nulls
 from sdg_prefect.blocks.schemas import ReplySchema, checked_schema
 from sdg_prefect.errors import did_you_mean
+from sdg_prefect.rows import well_formed
 
 _ABOUT_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
 _NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
@@ -28,7 +29,7 @@ def listed(value: Any) -> list[Any]:
     """
     if isinstance(value, str):
         try:
-            value = json.loads(value) if value.strip() else None
+            value = well_formed(json.loads(value)) if value.strip() else None
         except (ValueError, RecursionError) as error:
             raise Unfit(f"the text is no JSON: {error}") from error
     else:

@@ -100,10 +100,10 @@ class Talk:
 
 
 def _written(call: Mapping[str, Any]) -> str:
-    """Write a call as JSON, its arguments as an object where they are one."""
-    name, text = call["function"]["name"], call["function"]["arguments"]
+    """Write a call as JSON, its arguments as they are where they are JSON too."""
+    name, text = call["function"]["name"], call["function"]["arguments"].strip() or "{}"
     try:
-        arguments = json.loads(text or "{}")
+        json.loads(text)
     except (ValueError, RecursionError):
-        arguments = text
-    return json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
+        text = json.dumps(text, ensure_ascii=False)
+    return f'{{"name": {json.dumps(name, ensure_ascii=False)}, "arguments": {text}}}'

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sdg_prefect.frequencies import Sighting, bucket
 from sdg_prefect.frozen import digest
 from sdg_prefect.models.allowances import Allowances
+from sdg_prefect.rows import well_formed
 
 Message = Mapping[str, Any]
 """One chat message: ``role`` and ``content``, and what else the protocol allows."""
@@ -76,8 +77,11 @@ class Choice:
 
     def well_formed(self) -> Choice:
         """Replace halves of characters, which some servers send where a reply was cut and which no file can hold."""
-        text, reasoning = _whole(self.text), _whole(self.reasoning)
-        return self if text is self.text and reasoning is self.reasoning else replace(self, text=text, reasoning=reasoning)
+        said = (self.text, self.reasoning, self.tool_calls)
+        text, reasoning, tool_calls = (well_formed(part) for part in said)
+        if (text, reasoning, tool_calls) == said:
+            return self
+        return replace(self, text=text, reasoning=reasoning, tool_calls=tool_calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +154,6 @@ class Completion:
         choices = tuple(Choice(**choice) for choice in record["choices"])
         mine = {each.name: record[each.name] for each in fields(cls) if each.name in record}
         return cls(**{**mine, "choices": choices, "replayed": record.get("replayed", True)})
-
-
-def _whole(text: str | None) -> str | None:
-    if text is None or text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode()
-    return text
 
 
 _RECORDED = tuple(each.name for each in fields(Completion) if each.name not in ("replayed", "allowances"))

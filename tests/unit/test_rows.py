@@ -22,6 +22,7 @@ from sdg_prefect.rows import (
     set_column,
     to_dataset,
     to_table,
+    well_formed,
     with_ids,
     without_ids,
 )
@@ -215,3 +216,12 @@ def test_other_content_has_another_fingerprint() -> None:
         pa.table({"a": [["a", "b"], ["c"]]}),
     ]
     assert len({fingerprint(table) for table in tables}) == len(tables)
+
+
+@given(st.recursive(st.text(alphabet=st.characters()), lambda part: st.lists(part) | st.dictionaries(st.text(), part)))
+def test_what_a_file_can_hold_is_left_as_it_is(value: Any) -> None:
+    assert well_formed(value) == value
+
+
+def test_halves_of_characters_are_replaced_wherever_they_stand() -> None:
+    assert well_formed({"a\ud83d": ["é\ud83d", 1, None]}) == {"a?": ["é?", 1, None]}

@@ -227,3 +227,12 @@ def test_messages_with_tools_go_on_in_other_blocks() -> None:
     assert shape(run_block(more, table).rows[0]["messages"])[-2:] == ["Yes.", "Thanks."]
     check = CheckToolCalls(block_name="c", calls_col="messages", tools_col="tools")
     assert "'loud' was unexpected" in run_block(check, table).rows[0]["misfit"]
+
+
+def test_halves_of_characters_come_through_as_json_has_them_and_are_replaced_in_results() -> None:
+    odd = [{"name": "look", "parameters": {"properties": {"at": {"type": "string"}}}}]
+    known = '[{"name": "look", "arguments": {"at": "a"}, "result": {"seen": "\\ud83d"}}]'
+    two = calls(("look", '{"at": "\\ud83d"}'), ("look", '{"at": "a"}'))
+    made = with_tools([two, "1", "Done."], {"tools": json.dumps(odd), "known": known}, results_col="known")
+    assert said(made.requests[1])[1][1] == '{"name": "look", "arguments": {"at": "\\ud83d"}}'
+    assert shape(made.rows[0]["messages"])[2:4] == ["1", '{"seen": "?"}']

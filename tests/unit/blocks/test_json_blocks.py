@@ -117,3 +117,7 @@ def test_columns_become_one_object_in_the_order_given() -> None:
 def test_what_json_does_not_know_is_null_or_text() -> None:
     made = json.loads(structure({"nan": float("nan"), "inf": [float("inf")], "day": date(2026, 1, 2), "none": None}))
     assert made == {"nan": None, "inf": [None], "day": "2026-01-02", "none": None}
+
+
+def test_half_of_a_character_that_json_names_is_replaced() -> None:
+    assert parse('{"a": "x\\ud83d", "b": ["\\ud83d"]}') == [{"id": 0, "a": "x?", "b": ["?"]}]

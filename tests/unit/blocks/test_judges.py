@@ -173,3 +173,9 @@ def test_pairs_without_a_response_or_a_verdict_are_rejected() -> None:
     assert compared(lambda _: "", [{"q": "?", "a": None, "b": "x"}]).rejects[0].error == "NoResponse"
     assert compared(lambda _: "both fine").rejects[0].error == "NoVerdict"
     assert compared(lambda _: Failure("OverLong", "no", transient=False)).rejects[0].error == "OverLong"
+
+
+@pytest.mark.parametrize("response", [["Bees."], {"text": "Bees."}])
+def test_what_is_no_single_response_is_not_compared(response: Any) -> None:
+    made = compared([], [{"q": "Who dances?", "a": "Cows.", "b": response}], chosen_col="chosen")
+    assert [one.message for one in made.rejects] == ["'b' does not hold a response."]

@@ -269,3 +269,8 @@ def test_only_what_an_entry_point_names_is_imported() -> None:
     assert "no installed package brings the class 'ratin'. Did you mean 'rating'?" in refused(output_type="ratin")
     assert "'module' is no pydantic class" in refused(output_type="module")
     assert "cannot be imported: ModuleNotFoundError" in refused(output_type="broken")
+
+
+def test_half_of_a_character_in_a_reply_is_replaced() -> None:
+    assert rated('{"score": 3, "why": "good \\ud83d"}').rows == [{**ROWS[0], "score": 3, "why": "good ?"}]
+    assert rated('{"score": 3, "why": "good \\ud83d",}').rows[0]["why"] == "good ?"
