@@ -218,6 +218,7 @@ def test_other_content_has_another_fingerprint() -> None:
     assert len({fingerprint(table) for table in tables}) == len(tables)
 
 
+@few
 @given(st.recursive(st.text(alphabet=st.characters()), lambda part: st.lists(part) | st.dictionaries(st.text(), part)))
 def test_what_a_file_can_hold_is_left_as_it_is(value: Any) -> None:
     assert well_formed(value) == value
