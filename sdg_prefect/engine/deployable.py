@@ -10,12 +10,23 @@ from prefect.runtime import flow_run
 
 from sdg_prefect.engine.deployed import run_deployed
 from sdg_prefect.engine.parameters import taking_options
+from sdg_prefect.errors import FlowError
 from sdg_prefect.spec.file_reader import default_name
+from sdg_prefect.spec.positions import read_file
 
 
 def _name() -> str:
     """Name a flow run by its flow, and by the day and time for which it was scheduled."""
-    return f"{default_name(Path(flow_run.get_parameters()['flow']))} {flow_run.get_scheduled_start_time():%Y-%m-%d %H:%M}"
+    return f"{_name_of(Path(flow_run.get_parameters()['flow']))} {flow_run.get_scheduled_start_time():%Y-%m-%d %H:%M}"
+
+
+def _name_of(path: Path) -> str:
+    """Return the name of a flow; what is wrong with its file is told by the run."""
+    try:
+        data = read_file(path, "flow file").data
+    except FlowError:
+        data = None
+    return str((isinstance(data, dict) and data.get("name")) or default_name(path))
 
 
 @flow(name="run-flow-file", flow_run_name=_name, validate_parameters=True)

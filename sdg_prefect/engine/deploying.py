@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ValidationError
 
 from sdg_prefect.engine.flows import fit_for_prefect
-from sdg_prefect.engine.job_variables import fit_to_pool, holds_key, job_variables, texts_within
+from sdg_prefect.engine.job_variables import fit_to_pool, job_variables, refuse_keys
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.partitions import of_partition
 from sdg_prefect.engine.preparing import prepare
@@ -76,11 +76,12 @@ def entry_of(options: RunOptions, wanted: Wanted) -> dict[str, Any]:
     variables = job_variables(wanted.image, wanted.env, wanted.variables)
     flow = _checked(options, is_elsewhere=wanted.image is not None)
     parameters = DeployedOptions(**options.model_dump(exclude_unset=True)).model_dump(mode="json", exclude_defaults=True)
-    _refuse_keys(parameters)
+    refuse_keys(parameters)
     zone = {"timezone": options.timezone} if options.timezone else {}
     return {
         "name": wanted.name or fit_for_prefect(flow.name),
         **({"description": flow.description} if flow.description else {}),
+        "tags": [flow.name],
         "entrypoint": ENTRYPOINT,
         **({"schedules": [{**wanted.schedule, **zone}]} if wanted.schedule else {}),
         **({"concurrency_limit": _limit(wanted)} if wanted.runs_at_once else {}),
@@ -104,18 +105,6 @@ def _checked(options: RunOptions, *, is_elsewhere: bool) -> Any:
     with TemporaryDirectory() as place:
         output = os.path.join(place, os.path.basename(str(of_now.output)))
         return prepare(of_now.model_copy(update={**seen, "output": output})).spec
-
-
-def _refuse_keys(parameters: Mapping[str, Any]) -> None:
-    """Refuse addresses with passwords in them: whoever sees a deployment reads its parameters."""
-    hint = "Use a Prefect block: prefect:llm-endpoint/NAME or prefect:data-store/NAME."
-    problems = [
-        Problem(f"--{path[0].replace('_', '-')}: an address with a key in it must not stand in a deployment.", hint)
-        for path, text in texts_within(parameters)
-        if holds_key(text)
-    ]
-    if problems:
-        raise FlowError(problems)
 
 
 def _limit(wanted: Wanted) -> dict[str, Any]:
@@ -203,6 +192,7 @@ def _create(client: SyncPrefectClient, entry: Mapping[str, Any], pool: WorkPool)
         flow_id=client.create_flow_from_name(FLOW),
         name=entry["name"],
         description=entry.get("description") or run_flow_file.description,
+        tags=entry["tags"],
         schedules=schedules_of(entry),
         concurrency_limit=limit["limit"] if limit else None,
         concurrency_options=ConcurrencyOptions(collision_strategy=limit["collision_strategy"]) if limit else None,

@@ -42,32 +42,28 @@ def job_variables(image: str | None, env: Mapping[str, str], others: Mapping[str
     made = {**({"image": image} if image else {}), "env": {**_ALWAYS, **env}, **others}
     problems += [
         Problem(f"{_option(path)}: a key must not stand in a deployment.", _advice(path))
-        for path, text in texts_within(made)
-        if not _OF_A_BLOCK.fullmatch(text) and (_says_key(path) or holds_key(text))
+        for path, text in _texts_within(made)
+        if not _OF_A_BLOCK.fullmatch(text) and (_says_key(path) or _holds_key(text))
     ]
     if problems:
         raise FlowError(problems)
     return made
 
 
-def texts_within(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield the texts and numbers in a value, each with the names that lead to it."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from texts_within(inner, (*path, *str(name).split(".")))
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from texts_within(inner, path)
-    elif value is not None and not isinstance(value, bool):
-        yield path, str(value)
+def refuse_keys(parameters: Mapping[str, Any]) -> None:
+    """Refuse addresses with passwords in them: whoever sees a deployment reads its parameters.
 
-
-def holds_key(text: str) -> bool:
-    """True for an address with a password in it, or with a query that may be one."""
-    try:
-        return "://" in text and bool(secrets_within(text))
-    except ValueError:  # no address
-        return False
+    Raises:
+        FlowError: There is one.
+    """
+    hint = "Use a Prefect block: prefect:llm-endpoint/NAME or prefect:data-store/NAME."
+    problems = [
+        Problem(f"--{path[0].replace('_', '-')}: an address with a key in it must not stand in a deployment.", hint)
+        for path, text in _texts_within(parameters)
+        if _holds_key(text)
+    ]
+    if problems:
+        raise FlowError(problems)
 
 
 def refuse_blocks(variables: Mapping[str, Any]) -> None:
@@ -79,7 +75,7 @@ def refuse_blocks(variables: Mapping[str, Any]) -> None:
     hint = "Deploy without --write: then the deployment keeps the name, and the worker looks it up."
     problems = [
         Problem(f"{_option(path)}: prefect deploy would write the value of this block into the deployment.", hint)
-        for path, text in texts_within(variables)
+        for path, text in _texts_within(variables)
         if _OF_A_BLOCK.search(text)
     ]
     if problems:
@@ -125,6 +121,26 @@ def _as_wanted(value: Any, schema: Mapping[str, Any]) -> Any:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     kinds = {one.get("type") for one in (schema, *schema.get("anyOf", ()))}
     return str(value) if is_number and "string" in kinds and not kinds & {"integer", "number"} else value
+
+
+def _texts_within(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the texts and numbers in a value, each with the names that lead to it."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _texts_within(inner, (*path, *str(name).split(".")))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts_within(inner, path)
+    elif value is not None and not isinstance(value, bool):
+        yield path, str(value)
+
+
+def _holds_key(text: str) -> bool:
+    """True for an address with a password in it, or with a query that may be one."""
+    try:
+        return "://" in text and bool(secrets_within(text))
+    except ValueError:  # no address
+        return False
 
 
 def _says_key(path: tuple[str, ...]) -> bool:

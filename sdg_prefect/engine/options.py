@@ -14,7 +14,7 @@ def _as_text(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
-def _as_values(given: Any) -> Any:
+def as_values(given: Any) -> Any:
     """Return values by name, also where each is written as NAME=VALUE."""
     if not isinstance(given, (list, tuple)):
         return given or {}
@@ -71,7 +71,7 @@ class RunOptions(BaseModel):
     """Count as a success even if fewer rows come out than are wanted."""
     overrides: tuple[str, ...] = ()
     """Fields of blocks to set, each as BLOCK.KEY=VALUE."""
-    parameters: Annotated[dict[str, Any], BeforeValidator(_as_values)] = {}
+    parameters: Annotated[dict[str, Any], BeforeValidator(as_values)] = {}
     """Values of the flow's parameters, each as NAME=VALUE."""
     fresh: bool = False
     """Reuse nothing of earlier runs."""

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from inspect import Parameter, Signature
 from typing import Annotated, Any, TypeVar
 
+from pydantic import BeforeValidator, Field
 from pydantic.fields import FieldInfo
 
-from sdg_prefect.engine.options import RunOptions
+from sdg_prefect.engine.options import RunOptions, as_values
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,6 +21,8 @@ class DeployedOptions(RunOptions):
     """Seeds: jsonl, json, csv, tsv, parquet, txt, md, pdf, a folder or pattern of such files, an Arrow folder, hf:NAME, s3://."""
     output: str
     """Where the rows go; same kinds, by the ending."""
+    parameters: Annotated[dict[str, Any], BeforeValidator(as_values)] = Field(default={})
+    """Values of the flow's parameters by name, as {"language": "en"}."""
 
 
 def taking_options(function: F) -> F:

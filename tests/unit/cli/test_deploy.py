@@ -38,6 +38,7 @@ def test_a_deployment_is_written_beside_others_and_their_comments(told: Told, fo
     assert file.read_text().startswith("# ours\nname: x\ndeployments:\n  - name: old  # keep\n    entrypoint: a.b\n")
     assert yaml.safe_load(file.read_text())["deployments"][1] == {
         "name": "new",
+        "tags": [folder.name],
         "entrypoint": "sdg_prefect.engine.deployable.run_flow_file",
         "schedules": [{"cron": "0 3 * * *", "timezone": "Europe/Berlin"}],
         "concurrency_limit": {"limit": 1, "collision_strategy": "ENQUEUE"},
