@@ -84,12 +84,11 @@ def a_worker(pool: str, url: str) -> Iterator[None]:
         worker.wait(60)
 
 
-def test_on_postgresql_runs_of_the_command_line_and_of_a_worker_are_killed_and_go_on(
+def test_on_postgresql_a_killed_run_goes_on_and_every_task_run_is_recorded_once(
     project: Project, model: SimulatedModel, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    with composed_server(tmp_path_factory.mktemp("server")) as url, a_worker("there", url):
-        a_killed_run_goes_on_and_every_task_run_is_recorded_once(project, model, url)
-        a_deployed_run_is_killed_and_retried_with_a_key_that_only_prefect_knows(project, model, url)
+    with composed_server(tmp_path_factory.mktemp("server")) as url:
+        a_killed_run_goes_on(project, model, url)
 
         # The pages find the API wherever the browser is, and are there for a user who may not write where Prefect is installed.
         page = httpx.get(url.removesuffix("api"), headers={"Accept": "text/html"}, follow_redirects=True, timeout=60)
@@ -97,7 +96,16 @@ def test_on_postgresql_runs_of_the_command_line_and_of_a_worker_are_killed_and_g
         assert httpx.get(url.removesuffix("api") + "ui-settings", timeout=60).json()["api_url"] == "/api"
 
 
-def a_killed_run_goes_on_and_every_task_run_is_recorded_once(project: Project, model: SimulatedModel, url: str) -> None:
+@pytest.mark.long
+def test_on_postgresql_a_deployed_run_is_killed_and_retried_with_a_key_that_only_prefect_knows(
+    project: Project, model: SimulatedModel, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with composed_server(tmp_path_factory.mktemp("server")) as url, a_worker("there", url):
+        wait_for(lambda: bool(History(url).find("work_pools")), "the worker's pool")
+        a_deployed_run_is_killed_and_retried(project, model, url)
+
+
+def a_killed_run_goes_on(project: Project, model: SimulatedModel, url: str) -> None:
     rows = 2 * SHARDS
     project.seeds(rows)
     model.change(latency=0.3)
@@ -123,9 +131,7 @@ def a_killed_run_goes_on_and_every_task_run_is_recorded_once(project: Project, m
     assert "100% done" in progress["data"]
 
 
-def a_deployed_run_is_killed_and_retried_with_a_key_that_only_prefect_knows(
-    project: Project, model: SimulatedModel, url: str
-) -> None:
+def a_deployed_run_is_killed_and_retried(project: Project, model: SimulatedModel, url: str) -> None:
     with temporary_settings({PREFECT_API_URL: url}):
         Secret(value=KEY).save("teacher")
     project.seeds(ROWS)
