@@ -69,7 +69,7 @@ class AgentBlock(WiredBlock):
     another kind."""
     async_mode: bool = False
     """Without effect: rows are always asked about beside each other."""
-    max_retries: int = 3
+    max_retries: int = Field(default=3, ge=0)
     """Without effect: how often a call is tried is said for the whole run, by ``SDG_PREFECT_CALL_ATTEMPTS``."""
 
     @model_validator(mode="after")

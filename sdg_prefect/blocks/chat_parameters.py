@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from sdg_prefect.blocks.base import Block
+
+
+def _with_texts(value: Any) -> Any:
+    """Make texts of the keys of a mapping: YAML reads the id of a token as a number, and JSON has none for keys."""
+    return {str(key): part for key, part in value.items()} if isinstance(value, Mapping) else value
 
 
 class ChatParameters(Block):
@@ -15,7 +20,7 @@ class ChatParameters(Block):
 
     frequency_penalty: float | None = None
     """Above 0, words that were said often become less likely."""
-    logit_bias: Mapping[str, float] | None = None
+    logit_bias: Annotated[Mapping[str, float] | None, BeforeValidator(_with_texts)] = None
     """Token id to what is added to its chance."""
     logprobs: bool | None = None
     """Asks for log-probabilities; the reply is kept without them."""

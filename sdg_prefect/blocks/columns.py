@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from sdg_prefect.blocks.base import Block, Columns
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.registry import block
+from sdg_prefect.errors import BlockError
 from sdg_prefect.rows import set_column, to_dataset, to_table
 
 if TYPE_CHECKING:
@@ -319,6 +320,10 @@ class SetToMajorityValue(Block):
 
         table = to_table(rows)
         column = table.column(self.col_name)
+        if pa.types.is_nested(column.type):
+            raise BlockError(
+                f"block '{self.block_name}': column '{self.col_name}' holds lists or objects, which are not counted."
+            )
         counted = [entry for entry in pc.value_counts(column.drop_null()).to_pylist() if entry["values"] == entry["values"]]
         if not counted:
             return to_dataset(table)

@@ -84,4 +84,6 @@ def _why_not(messages: Any) -> str:
         return "holds no list of messages here"
     if not all(isinstance(message, Mapping) and message.get("role") for message in messages):
         return "holds a message without a role"
+    if any(message.get("content") is None and message["role"] != "assistant" for message in messages):
+        return "holds a message without content"
     return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +14,7 @@ from sdg_prefect.frozen import Frozen
 from sdg_prefect.models.budget import Budget
 from sdg_prefect.models.endpoint import Endpoint
 from sdg_prefect.report.expectations import Expectations
-from sdg_prefect.spec.flow import About, Inputs
+from sdg_prefect.spec.flow import About, Inputs, RecommendedModels
 from sdg_prefect.spec.positions import Document, Path
 from sdg_prefect.spec.target import Target
 from sdg_prefect.spec.wording import explain, is_secret, shown_value
@@ -38,6 +38,10 @@ ROOT_KEYS = (
     "expect",
     "parameters",
 )
+_BESIDE_ABOUT = ("name", "description", "dataset_requirements", "output_columns")
+"""Keys of sdg_hub's metadata that are not about a flow."""
+_BESIDE_INPUTS = ("max_samples", "column_types", "description")
+"""Keys of its requirements that it does not look at either."""
 Kind = TypeVar("Kind", bound=Frozen)
 
 PIPELINE_KEYS = ("name", "flow", "blocks", "parameters")
@@ -103,13 +107,22 @@ def read_root_values(reader: FileReader, data: Mapping[str, Any], default_name: 
 
 def _about(reader: FileReader, metadata: Mapping[Any, Any]) -> About:
     """Read what the metadata say for people; keys that nobody knows are told."""
-    known = (*About.model_fields, "name", "description", "dataset_requirements", "output_columns")
-    for key in metadata:
+    _warn_of_unknown(reader, metadata, (*About.model_fields, *_BESIDE_ABOUT), ("metadata",))
+    said = {key: metadata[key] for key in About.model_fields if metadata.get(key) is not None}
+    if isinstance(models := said.get("recommended_models"), dict):
+        known = RecommendedModels.model_fields
+        _warn_of_unknown(reader, models, known, ("metadata", "recommended_models"))
+        said["recommended_models"] = {key: value for key, value in models.items() if key in known and value is not None}
+    return _validated(reader, About, said, ("metadata",)) or About()
+
+
+def _warn_of_unknown(reader: FileReader, value: Mapping[Any, Any], known: Iterable[str], path: Path) -> None:
+    """Tell which keys nobody knows; in the metadata sdg_hub takes any."""
+    for key in value:
         if key not in known:
             near = did_you_mean(str(key), known)
-            reader.warn(f"unknown key '{key}' of 'metadata' is ignored.", near if near.startswith("Did") else "", "metadata", key)
-    said = {key: metadata[key] for key in About.model_fields if metadata.get(key) is not None}
-    return _validated(reader, About, said, ("metadata",)) or About()
+            hint = near if near.startswith("Did") else ""
+            reader.warn(f"unknown key '{key}' of '{'.'.join(map(str, path))}' is ignored.", hint, *path, key)
 
 
 def _columns(reader: FileReader, value: Any, path: Path) -> tuple[str, ...] | None:
@@ -130,6 +143,7 @@ def _inputs(reader: FileReader, data: Mapping[str, Any], metadata: Mapping[str, 
     wanted = metadata.get("dataset_requirements")
     if not isinstance(wanted, dict):
         return None
+    _warn_of_unknown(reader, wanted, (*Inputs.model_fields, *_BESIDE_INPUTS), ("metadata", "dataset_requirements"))
     known = {key: wanted[key] for key in Inputs.model_fields if wanted.get(key) is not None}
     return _validated(reader, Inputs, known, ("metadata", "dataset_requirements"))
 

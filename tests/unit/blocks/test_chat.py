@@ -50,6 +50,7 @@ def test_messages_go_as_they_are_without_their_nulls() -> None:
         ([{"content": "hi"}], "holds a message without a role"),
         ([{"role": None, "content": "hi"}], "holds a message without a role"),
         (["hi"], "holds a message without a role"),
+        ([{"role": "user", "content": None}], "holds a message without content"),
     ],
 )
 def test_what_is_no_list_of_messages_is_rejected_without_a_call(value: Any, reason: str) -> None:

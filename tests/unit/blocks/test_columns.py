@@ -17,6 +17,7 @@ from sdg_prefect.blocks.columns import (
     SelectorBlock,
     SetToMajorityValue,
 )
+from sdg_prefect.errors import BlockError
 from sdg_prefect.testing import run_block
 
 
@@ -167,6 +168,11 @@ def test_nulls_and_nan_do_not_count_for_the_majority() -> None:
 
 def test_a_column_of_nulls_stays_as_it_is() -> None:
     assert majority(pa.array([None, None], pa.string())) == [None, None]
+
+
+def test_lists_have_no_majority() -> None:
+    with pytest.raises(BlockError, match="column 'a' holds lists or objects, which are not counted"):
+        majority(pa.array([["x"], ["x"]]))
 
 
 def test_the_majority_keeps_the_ids_of_the_rows() -> None:

@@ -53,6 +53,15 @@ def test_parameters_stand_among_the_fields_and_nothing_else_is_sent() -> None:
     assert result.requests[0].params == {"temperature": 0.5, "stop": ["x"], "reasoning_effort": "low"}
 
 
+def test_ids_of_tokens_may_be_numbers_as_yaml_reads_them() -> None:
+    assert run_block(chat(logit_bias={5: 1}), [{"in": HI}], ["a"]).requests[0].params == {"logit_bias": {"5": 1}}
+
+
+def test_a_message_that_only_calls_tools_needs_no_content() -> None:
+    asked = [*HI, {"role": "assistant", "content": None, "tool_calls": [CALL]}, {"role": "tool", "content": "x"}]
+    assert run_block(chat(), [{"in": asked}], ["a"]).counts.rejected == 0
+
+
 def test_max_completion_tokens_takes_the_place_of_max_tokens() -> None:
     block = chat(max_tokens=5, max_completion_tokens=7, n=2)
     assert run_block(block, [{"in": HI}], ["a"]).requests[0].params == {"max_completion_tokens": 7, "n": 2}

@@ -12,6 +12,7 @@ from sdg_prefect.errors import FlowError
 from sdg_prefect.spec.flow import FlowSpec
 from sdg_prefect.spec.reader import read_flow
 from sdg_prefect.spec.tracking import track_columns
+from tests.oracle.tables import reasons
 
 FLOW = """\
 metadata:
@@ -75,6 +76,16 @@ def test_what_has_no_effect_is_told_with_its_line_and_stops_nothing(tmp_path: Pa
     ]
     doubted = [problem.message for problem in track_columns(flow, ["document"]).problems]
     assert doubted == ["block 'ask': 'temprature' is sent to the server as it is. Did you mean 'temperature'?"]
+
+
+def test_keys_of_metadata_that_nobody_knows_are_told_at_any_depth(tmp_path: Path) -> None:
+    text = FLOW.replace("compatible: [other]", "compatibel: [other]")
+    flow = read(tmp_path, text.replace("description: Any.", "require_columns: [x], max_samples: 9"))
+    told = {(problem.line, problem.message, problem.hint) for problem in flow.warnings if "metadata." in problem.message}
+    assert told == {
+        (8, "unknown key 'compatibel' of 'metadata.recommended_models' is ignored.", "Did you mean 'compatible'?"),
+        (9, "unknown key 'require_columns' of 'metadata.dataset_requirements' is ignored.", "Did you mean 'required_columns'?"),
+    }
 
 
 def test_columns_are_followed_through_every_block(tmp_path: Path) -> None:
@@ -155,6 +166,12 @@ def test_headers_and_keys_of_agents_keep_their_variables_too(tmp_path: Path, mon
 def test_a_secret_as_an_unknown_field_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FlowError, match="a key must not stand in a file"):
         read(tmp_path, FLOW.replace("save_x: 1", "api_key: sk-1"))
+
+
+def test_each_difference_that_was_found_beside_sdg_hub_is_told() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "from-sdg-hub-0.9.md").read_text("utf-8")
+    told = {line.split(" | ")[0].removeprefix("| ") for line in page.splitlines() if line.startswith("| ")}
+    assert reasons() <= told
 
 
 def test_the_flow_file_is_not_changed(tmp_path: Path) -> None:
