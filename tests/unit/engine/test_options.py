@@ -36,7 +36,9 @@ def test_the_command_line_has_every_option_with_its_text() -> None:
 
 def test_a_deployment_has_a_form_with_every_option_its_text_and_its_bounds() -> None:
     form = parameter_schema(run_flow_file)
-    assert {name: entry["description"] for name, entry in form.properties.items()} == TEXTS
+    # A form takes an object where a command line takes one pair after another.
+    of_the_form = {"parameters": 'Values of the flow\'s parameters by name, as {"language": "en"}.'}
+    assert {name: entry["description"] for name, entry in form.properties.items()} == TEXTS | of_the_form
     assert set(form.required) == {"flow", "input", "output"}
     assert form.properties["input"]["type"] == "string"
     assert {"minimum": 1, "type": "integer"} in form.properties["limit"]["anyOf"]
