@@ -47,8 +47,10 @@ class PaidLedger:
         await self._ledger.flush()
 
     def seal(self) -> None:
-        """End what this run writes for the shard: its checkpoint is written."""
+        """End what this run writes for the shard: its checkpoint is written. Prefect keeps what its task runs were given."""
         self._ledger.seal()
+        self._paid.clear()
+        self._outdated.clear()
 
 
 class Asking:
