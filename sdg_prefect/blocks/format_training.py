@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -15,6 +15,7 @@ from sdg_prefect.blocks.expansion import Expansion
 from sdg_prefect.blocks.offered_tools import Unfit
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.blocks.turns import calls_in
+from sdg_prefect.models.completion import Message
 from sdg_prefect.rows import to_dataset, to_table
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from sdg_prefect.blocks.context import Context
 
-Message = Mapping[str, Any]
 Layout = Literal["messages", "prompt_completion", "alpaca", "sharegpt"]
 
 

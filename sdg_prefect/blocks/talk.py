@@ -9,8 +9,8 @@ from typing import Any
 
 from sdg_prefect.blocks.toolbox import Toolbox
 from sdg_prefect.blocks.turns import calls_in
+from sdg_prefect.models.completion import Message
 
-Message = dict[str, Any]
 _OTHER = {"user": "assistant", "assistant": "user"}
 
 

@@ -59,6 +59,7 @@ def deploy(
     from sdg_prefect.engine.deploying import FLOW, Wanted, entry_of, register, schedules_of
     from sdg_prefect.engine.deployment_file import write_entry
     from sdg_prefect.engine.job_variables import lost_with_container, refuse_blocks
+    from sdg_prefect.spec.overrides import value_of
 
     wanted = Wanted(
         pool=pool,
@@ -68,7 +69,7 @@ def deploy(
         when_full="CANCEL_NEW" if collision_strategy is WhenFull.CANCEL_NEW else "ENQUEUE",
         image=image,
         env=_pairs("--env", env or ()),
-        variables={name: _value(text) for name, text in _pairs("--job-variable", job_variable or ()).items()},
+        variables={name: value_of(text) for name, text in _pairs("--job-variable", job_variable or ()).items()},
     )
     entry = entry_of(asked, wanted)
     full_name = shlex.quote(f"{FLOW}/{entry['name']}")
@@ -101,16 +102,6 @@ def _pairs(option: str, texts: Sequence[str]) -> Mapping[str, str]:
     if wrong := next((text for text, pair in zip(texts, pairs, strict=True) if not _NAME.fullmatch(pair[0]) or not pair[1]), ""):
         raise FlowError(f"{option} '{wrong}' is not of the form NAME=VALUE.")
     return {name: value for name, _, value in pairs}
-
-
-def _value(text: str) -> Any:
-    """Read a value as YAML does; what is none, as a reference to a block, stays a text."""
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
 
 
 def register(app: typer.Typer) -> None:

@@ -11,6 +11,14 @@ import yaml
 from sdg_prefect.errors import Problem, did_you_mean
 
 
+def value_of(text: str) -> Any:
+    """Read a value of the command line as YAML does; what is no YAML, as ``{{ name }}``, stays a text."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
 @dataclass
 class Overrides:
     """What is to be set, and which blocks were there to take it."""
@@ -29,10 +37,7 @@ class Overrides:
             if not equals or not block or not keys or not all(keys):
                 problems.append(Problem(f"--set '{text}' is not of the form BLOCK.KEY=VALUE."))
                 continue
-            try:
-                made.values.append((block, tuple(keys), yaml.safe_load(value)))
-            except yaml.YAMLError:
-                made.values.append((block, tuple(keys), value))
+            made.values.append((block, tuple(keys), value_of(value)))
         return made
 
     def note(self, block: str) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import yaml
-
 from sdg_prefect.errors import did_you_mean
 from sdg_prefect.frozen import Frozen
+from sdg_prefect.spec.overrides import value_of
 from sdg_prefect.spec.wording import shown_value
 
 Type = Literal["string", "integer", "number", "boolean", "list"]
@@ -88,10 +87,7 @@ def _read(given: Any, kind: Type | None) -> Any:
 
 
 def _parsed(text: str, kind: Type | None) -> Any:
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = text
+    value = value_of(text)
     if kind == "list" and not isinstance(value, list):
         return [part.strip() for part in text.split(",") if part.strip()]
     # A date, or the like, that nobody meant.
