@@ -17,11 +17,13 @@ _CALM_ROWS = 256
 _QUICK_ROWS = 50_000
 """Rows of a shard where nothing but the machine is waited for: a task run takes little beside the rows, memory stays small."""
 
+_ROWS_AT_WORK = 16_384
+"""Rows at work at once, whatever the number of all rows: they are what a run holds in memory."""
+_LEAST_AT_ONCE = 4
 _AT_ONCE = 64
-"""Shards at work at once, unless their rows are too few for the calls that may be open."""
+"""Shards at work at most, unless their rows are too few for the calls that may be open."""
 _ROWS_FOR_A_CALL = 2
 """Rows at work for each call that may be open: some wait for the slowest call of their shard, or for a checkpoint."""
-_QUICK_AT_ONCE = 4
 _MOST_AT_ONCE = 256
 _ROWS_IN_BATCHES = 100_000
 """Rows at work at once where models are asked in batches: enough for two of the largest."""
@@ -76,9 +78,10 @@ class Sizes:
             calls: Calls that may be open at once.
         """
         if self.is_quick and not self.fixed:
-            return _QUICK_AT_ONCE
+            return _LEAST_AT_ONCE
+        size = self.of(rows)
         wanted = _ROWS_IN_BATCHES if self.in_batches else _ROWS_FOR_A_CALL * calls
-        return max(_AT_ONCE, min(_MOST_AT_ONCE, wanted // self.of(rows)))
+        return max(_LEAST_AT_ONCE, min(_AT_ONCE, _ROWS_AT_WORK // size), min(_MOST_AT_ONCE, wanted // size))
 
     def too_many(self, rows: int) -> str:
         """Say what speaks against the size that the user asks for; nothing where Prefect carries it."""

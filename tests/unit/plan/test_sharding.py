@@ -57,14 +57,20 @@ def test_where_nothing_is_waited_for_shards_are_large_and_few_are_at_work(rows: 
 def test_where_models_are_asked_in_batches_the_rows_of_two_are_at_work_and_not_many_more(rows: int, steps: int) -> None:
     calls, batches = Sizes(None, steps), Sizes(None, steps, in_batches=True)
     assert calls.of(rows) == batches.of(rows)
-    assert calls.at_once(rows) == 64 <= batches.at_once(rows) <= 256
+    assert calls.at_once(rows) <= batches.at_once(rows) <= 256
     at_work = batches.at_once(rows) * batches.of(rows)
-    assert at_work <= max(100_000, 64 * batches.of(rows))
+    assert at_work <= max(100_000, 4 * batches.of(rows))
     assert at_work >= min(rows, 50_000)
 
 
 @given(rows=ROWS, fixed=st.integers(1, 1_000), calls=st.integers(0, 4_000))
 def test_there_are_rows_at_work_for_all_calls_that_may_be_open_as_far_as_threads_reach(rows: int, fixed: int, calls: int) -> None:
     at_once = Sizes(fixed, 3).at_once(rows, calls)
-    assert 64 <= at_once <= 256
+    assert 4 <= at_once <= 256
     assert at_once == 256 or (at_once + 1) * fixed > 2 * calls
+
+
+@given(rows=st.integers(1, 20_000_000), steps=STEPS)
+def test_the_rows_at_work_are_no_more_for_more_rows_until_four_shards_are_that_many(rows: int, steps: int) -> None:
+    sizes = Sizes(None, steps)
+    assert sizes.at_once(rows, 64) * sizes.of(rows) <= max(16_384, 4 * sizes.of(rows))
