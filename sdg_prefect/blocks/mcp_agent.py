@@ -209,15 +209,19 @@ def _note_reply(talk: Talk, answer: Completion) -> None:
     talk.waiting = plain_tool_calls(said.tool_calls) or ()
     talk.is_over = not talk.waiting
     message: dict[str, Any] = {"role": "assistant", "content": said.text}
-    talk.messages.append({**message, **({"tool_calls": talk.waiting} if talk.waiting else {})})
+    # A model that thinks between calls of tools wants to read what it thought.
+    thought = {"reasoning_content": said.reasoning} if said.reasoning else {}
+    talk.messages.append({**message, **thought, **({"tool_calls": talk.waiting} if talk.waiting else {})})
 
 
 def _arguments(call: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the arguments of a call, none where the model wrote nothing; None where it wrote no JSON object."""
+    """Return the arguments of a call, none where the model wrote nothing or null; None where it wrote no JSON object."""
     try:
         arguments = json.loads(call["function"]["arguments"].strip() or "{}")
     except (ValueError, RecursionError):
         return None
+    if arguments is None:
+        return {}
     return arguments if isinstance(arguments, dict) else None
 
 

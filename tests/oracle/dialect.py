@@ -146,7 +146,7 @@ def run_case(case: Case, there: Upstream, player: Player) -> tuple[Outcome, Outc
         folder, outcomes = Path(name), []
         for side in ("here", "there"):
             server = player.begin(case.said)
-            flow = case.write(folder / side, server)
+            flow = case.write(folder / side, server, player.tools.url)
             outcome = ours(case, flow, server, folder) if side == "here" else there.run(case, flow, server)
             outcome.asked = player.asked
             outcomes.append(outcome)

@@ -1,4 +1,4 @@
-"""A small server that plays the models and agents of a case, and remembers what it was asked."""
+"""Small servers that play the models, agents and tools of a case, and remember what they were asked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
+from tests.oracle.tools import Tools, serve_tools
 from tests.services import Service, serve
 
 _HEADERS = ("x-api-key",)
@@ -22,6 +23,7 @@ class Player:
 
     def __init__(self) -> None:
         self.service = Service("")
+        self.tools = Tools()
         self._numbers = count()
         self._said: Mapping[str, Any] = {}
         self._prefix = ""
@@ -37,15 +39,17 @@ class Player:
         self._said = said
         self._prefix = f"/{next(self._numbers)}"
         self.service.asked.clear()
+        self.tools.called.clear()
         return f"{self.service.url}{self._prefix}"
 
     @property
     def asked(self) -> list[Any]:
         """What was asked since then, in an order that is the same whatever came first."""
         plain = [
-            (path.removeprefix(self._prefix), body, [name for name in _HEADERS if name in headers])
+            (path.removeprefix(self._prefix), _sent(body), [name for name in _HEADERS if name in headers])
             for path, body, headers in self.service.asked
         ]
+        plain += self.tools.called
         texts = [_MADE_UP.sub("ID", json.dumps(one, ensure_ascii=False, sort_keys=True)) for one in plain]
         return [json.loads(text) for text in sorted(texts)]
 
@@ -75,10 +79,23 @@ def _message(said: Any) -> dict[str, Any]:
     return {"role": "assistant", **(said if isinstance(said, dict) else {"content": said})}
 
 
+def _sent(body: Any) -> Any:
+    """Leave out of messages what says nothing: nulls, and a field of litellm's own that sdg_hub sends back with a reply."""
+    if not isinstance(body, dict) or not isinstance(body.get("messages"), list):
+        return body
+    return {**body, "messages": [_without_nulls(message) for message in body["messages"]]}
+
+
+def _without_nulls(message: Any) -> Any:
+    if not isinstance(message, dict):
+        return message
+    return {key: part for key, part in message.items() if part is not None and key != "provider_specific_fields"}
+
+
 @contextmanager
 def play() -> Iterator[Player]:
     """Serve."""
     player = Player()
-    with serve(player.answer) as service:
-        player.service = service
+    with serve(player.answer) as service, serve_tools() as tools:
+        player.service, player.tools = service, tools
         yield player

@@ -14,6 +14,8 @@ import yaml
 TABLES = Path(__file__).parent / "dialect"
 SERVER = "@SERVER@"
 """Stands in a table for the address of the small server that plays models and agents."""
+TOOLS = "@TOOLS@"
+"""Stands in a table for the address of the small server of tools."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,14 @@ class Case:
         choices = " ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in self.choices.items())
         return f"{self.table}[{self.row}] {choices}".rstrip()
 
-    def write(self, folder: Path, server: str) -> Path:
+    def write(self, folder: Path, server: str, tools: str) -> Path:
         """Write the flow file and what it reads, and return its path."""
         folder.mkdir(parents=True)
         for name, text in self.files.items():
             (folder / name).write_text(text, "utf-8")
         path = folder / "flow.yaml"
         text = yaml.safe_dump(dict(self.flow), allow_unicode=True, sort_keys=False)
-        path.write_text(text.replace(SERVER, server), "utf-8")
+        path.write_text(text.replace(SERVER, server).replace(TOOLS, tools), "utf-8")
         return path
 
 

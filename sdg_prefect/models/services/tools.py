@@ -74,7 +74,7 @@ async def _list_tools(session: Client) -> Any:
 def _calling(params: Mapping[str, Any]) -> Any:
     async def call(session: Client) -> Any:
         result = await session.call_tool(str(params["tool"]), dict(params.get("arguments") or {}))
-        return [_part(content.model_dump(mode="json", exclude_none=True)) for content in result.content]
+        return [_part(content.model_dump(mode="json", by_alias=True, exclude_none=True)) for content in result.content]
 
     return call
 

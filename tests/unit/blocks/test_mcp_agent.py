@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -71,6 +72,19 @@ def test_arguments_that_are_no_json_call_nothing_and_the_model_is_told(written: 
     assert called.params == {"tool": "look", "arguments": {}}
     assert [message["content"] for message in (again.messages or ())[-2:]] == [_NO_JSON, "seen"]
     assert result.rows[0]["trace"]["messages"][-1]["content"] == "done"
+
+
+@pytest.mark.parametrize("written", ["", " ", "null", "{}"])
+def test_a_tool_may_be_called_without_arguments(written: str) -> None:
+    called = run_block(agent(), [{"q": "x"}], ["[]", wants(written), "seen", "done"]).requests[2]
+    assert called.params == {"tool": "look", "arguments": {}}
+
+
+def test_what_a_model_thought_is_kept_and_sent_back_to_it() -> None:
+    thinks = Completion((replace(wants().choices[0], reasoning="Look first."),))
+    result = run_block(agent(), [{"q": "x"}], ["[]", thinks, "seen", "done"])
+    assert (result.requests[-1].messages or ())[1]["reasoning_content"] == "Look first."
+    assert [message["reasoning_content"] for message in result.rows[0]["trace"]["messages"]] == [None, "Look first.", None, None]
 
 
 def test_a_conversation_goes_on_with_tools() -> None:
