@@ -23,7 +23,7 @@ run: $(VENV)/.runtime  ## Run the quick start to the end, then say where its row
 	@if [ -n "$$PREFECT_API_URL" ]; then echo "Prefect:    $$PREFECT_API_URL"; \
 	else echo "Prefect UI: $$($(BIN)/python -m sdg_prefect server status)"; fi
 
-# Real servers share the machine with what they are to test: where those fail a test is tried once more, and named at the end as RERUN.
+# Real servers share the machine with what they are to test, in unit tests too: what fails is tried once more, and named at the end as RERUN.
 test: $(VENV)/.dev  ## Run the tests
 	$(BIN)/python -m pytest -m 'not long' --reruns 1 -raR -n $$(( 2 * $$($(BIN)/python -c 'import os; print(os.cpu_count())') ))
 

@@ -53,9 +53,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     slow = [item for item in items if "e2e" in item.path.parts]
     quick = [item for item in items if "e2e" not in item.path.parts]
-    for item in quick:
-        # What needs no server has nothing to try again for.
-        item.add_marker(pytest.mark.flaky(reruns=0))
     items[:] = [
         item
         for worker in range(workers)
