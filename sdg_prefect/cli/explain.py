@@ -16,6 +16,10 @@ from sdg_prefect.errors import FlowError, did_you_mean
 def blocks(
     name: Name = None,
     search: Search = None,
+    family: Annotated[
+        str | None,
+        typer.Option("--family", help="Only those that stand under this heading of docs/blocks.md.", metavar="NAME"),
+    ] = None,
     blocks_: opt.Blocks = None,
     json_: Json = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the page that describes all of them.")] = False,
@@ -31,11 +35,16 @@ def blocks(
         print(reference_page([cls for known in block_names() if (cls := find_block(known)) is not None]), end="")
         return
     if name is None:
-        names = {known: _first_line(find_block(known)) for known in block_names()}
+        found = {known: cls for known in block_names() if (cls := find_block(known)) is not None}
+        families = {one.family for one in found.values()}
+        if not any(says(family, one, whole=True) for one in families):
+            raise FlowError(f"there is no family '{family}' of blocks.", f"Known: {', '.join(sorted(families))}.")
         names = {
-            known: line for known, line in names.items() if says(search, known, str(getattr(find_block(known), "__doc__", "")))
+            known: _first_line(one)
+            for known, one in found.items()
+            if says(family, one.family, whole=True) and says(search, known, one.family, str(one.__doc__))
         }
-        print(json.dumps(names, indent=1) if json_ else columns(names))
+        print(json.dumps(names, indent=1, ensure_ascii=False) if json_ else columns(names))
         return
     cls = find_block(name)
     if cls is None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sdg_prefect.cli.console import say
+from sdg_prefect.cli.finding import find_flows, read_flows, read_one
 from sdg_prefect.cli.listing import Json, Name, Search, columns, says
-from sdg_prefect.errors import FlowError, did_you_mean
 
 if TYPE_CHECKING:
     from sdg_prefect.spec.flow import FlowSpec
-
-_HERE = Path("flows")
 
 
 def flows(
@@ -45,63 +43,17 @@ def flows(
         about = spec.about
         return says(tag, *about.tags, whole=True) and says(author, about.author) and says(search, *_words(known, spec))
 
-    found = _find(folder)
-    if name is not None and name not in found:
-        where = "ready flow" if folder is None else "flow"
-        raise FlowError(f"there is no {where} '{name}'{f' in {folder}' if folder else ''}.", did_you_mean(name, found))
-    described = {known: _description(path, spec) for known, path, spec in _read(found, name) if name or wanted(known, spec)}
+    found = find_flows(folder)
+    read = [read_one(found, name)] if name is not None else [one for one in read_flows(found, say) if wanted(one[0], one[2])]
+    described = {known: _description(path, spec) for known, path, spec in read}
     if json_:
         print(json.dumps(described, indent=1, ensure_ascii=False))
     elif name is not None:
-        print(_told(described[name]))
+        print("\n".join(_told(one) for one in described.values()))
     elif folder is not None:
         print(columns({key: f"{value['file']}  needs {', '.join(value['seeds'])}" for key, value in described.items()}))
     else:
         print(columns({key: value["description"] or value["file"] for key, value in described.items()}))
-
-
-def _find(folder: Path | None) -> dict[str, Path]:
-    """Return the flow files by the names that people use for them."""
-    from sdg_prefect.spec.ready import ready_flows, ready_folder
-
-    if folder is not None:
-        if not folder.is_dir():
-            raise FlowError(f"there is no folder '{folder}'.", "Name the one with the flows: --folder FOLDER.")
-        return _flows_in(folder)
-    own = _flows_in(_HERE) if _HERE.is_dir() and _HERE.resolve() != ready_folder() else {}
-    return {**ready_flows(), **own}
-
-
-def _read(found: Mapping[str, Path], name: str | None) -> Iterator[tuple[str, Path, FlowSpec]]:
-    """Read the flow of a name, or all of them; of these, one that is wrong is told and passed over."""
-    from sdg_prefect.spec.reader import read_flow
-
-    for known, path in found.items():
-        if name in (None, known):
-            try:
-                yield known, path, read_flow(path)
-            except FlowError as error:
-                if name is not None:
-                    raise
-                say(str(error))
-
-
-def _flows_in(folder: Path) -> dict[str, Path]:
-    return {
-        path.resolve().parent.name if path.stem == "flow" else path.stem: path
-        for path in sorted(folder.rglob("*.yaml"))
-        if _is_flow(path)
-    }
-
-
-def _is_flow(path: Path) -> bool:
-    """True for a YAML file with blocks or pipelines at its root."""
-    from sdg_prefect.spec.positions import read_document
-
-    data = read_document(path.read_text("utf-8", "replace"), str(path)).data
-    if isinstance(data, list):
-        return bool(data) and isinstance(data[0], dict) and "block_type" in data[0]
-    return isinstance(data, dict) and bool({"blocks", "pipelines"} & set(data))
 
 
 def _description(path: Path, spec: FlowSpec) -> dict[str, Any]:

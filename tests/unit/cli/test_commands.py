@@ -118,6 +118,30 @@ def test_a_flow_is_explained_with_its_metadata(told: Told) -> None:
     assert "license" not in said
 
 
+def test_flows_of_one_name_are_called_by_their_paths_and_each_by_its_id(told: Told) -> None:
+    for place in ("a/b/flow.yaml", "c/b/flow.yaml", "c/b.yaml", "d/flow.yaml", "e.yaml/link.yaml"):
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        Path(place).write_text(ABOUT.replace("blue-bird-1", place[0]) + copy("a", "b"))
+    assert set(json.loads(told("flows", "--folder", ".", "--json")[1])) >= {"a/b", "c/b/flow.yaml", "c/b.yaml", "d", "link"}
+    for wanted, file in (("a", "a/b/flow.yaml"), ("d", "d/flow.yaml"), ("c/b.yaml", "c/b.yaml")):
+        assert json.loads(told("flows", wanted, "--folder", ".", "--json")[1]).popitem()[1]["file"] == file
+    assert told("flows", "Questions", "--folder", "a")[0] == 0
+    code, _, err = told("flows", "b", "--folder", ".")
+    assert (code, err) == (2, "several flows are called 'b'. Name one of them: a/b, c/b/flow.yaml, c/b.yaml.\n")
+    code, _, err = told("flows", "link2", "--folder", ".")
+    assert (code, err) == (2, "there is no flow 'link2'. Did you mean 'link'?\n")
+
+
+def test_blocks_are_found_by_family(told: Told) -> None:
+    _, out, _ = told("blocks", "--family", "parse a column", "--json")
+    assert {"TagParserBlock", "RegexParserBlock", "JSONParserBlock"} <= set(json.loads(out)) < set(
+        json.loads(told("blocks", "--json")[1])
+    )
+    code, _, err = told("blocks", "--family", "parsing")
+    assert code == 2
+    assert err.startswith("there is no family 'parsing' of blocks. Known: Ask a model, ")
+
+
 def test_blocks_are_found_by_words(told: Told) -> None:
     _, out, _ = told("blocks", "--search", "langgraph", "--json")
     assert json.loads(out) == {}
