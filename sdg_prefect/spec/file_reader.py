@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
@@ -78,7 +78,7 @@ class FileReader:
         if {"system", "generation"} & set(data):
             self.report("this is a prompt file, not a flow.", "Name the flow whose block uses it.")
             return None
-        meant = self._unknown_keys(data, ROOT_KEYS, "a flow", (), is_ignored="metadata" in data)
+        meant = self.unknown_keys(data, ROOT_KEYS, "a flow", (), is_ignored=self.has_metadata)
         if not {"blocks", "pipelines"} & {*data, *meant}:
             self.report("a flow has 'blocks' or 'pipelines', and this has neither.")
         if "blocks" in data and "pipelines" in data:
@@ -112,12 +112,17 @@ class FileReader:
             about=values.about,
         )
 
-    def _unknown_keys(
-        self, data: dict[Any, Any], known: Sequence[str], what: str, path: Path, *, is_ignored: bool = False
+    @property
+    def has_metadata(self) -> bool:
+        """True for a file as those of sdg_hub 0.9, which leaves keys alone that it does not know."""
+        return isinstance(self.document.data, dict) and "metadata" in self.document.data
+
+    def unknown_keys(
+        self, data: Iterable[Any], known: Sequence[str], what: str, path: Path, *, is_ignored: bool = False
     ) -> set[str]:
         """Report keys that a mapping does not have, and return those that were probably meant.
 
-        ``is_ignored`` is for files of sdg_hub 0.9, which leaves such keys alone: they are told, and no reason to stop.
+        With ``is_ignored`` they are told, and no reason to stop.
         """
         meant = set()
         for key in data:
@@ -145,7 +150,7 @@ class FileReader:
         if not isinstance(raw, dict):
             self.report(f"a pipeline has to be a mapping with 'name' and 'blocks' or 'flow', not {shown_value(raw)}.", "", *path)
             return self._unread("", path)
-        meant = self._unknown_keys(raw, PIPELINE_KEYS, "a pipeline", path)
+        meant = self.unknown_keys(raw, PIPELINE_KEYS, "a pipeline", path)
         name = raw.get("name")
         if not isinstance(name, (str, type(None))):
             self.report(f"'name' of a pipeline has to be text, not {shown_value(name)}.", "", *path, "name")
@@ -189,7 +194,7 @@ class FileReader:
         """Read one entry of a chain: a block, or a file whose blocks stand here."""
         if not isinstance(raw, dict) or "include" not in raw or "block_type" in raw:
             return [read_item(self, raw, path)]
-        self._unknown_keys(raw, INCLUDE_KEYS, "an include", path)
+        self.unknown_keys(raw, INCLUDE_KEYS, "an include", path)
         included = self._included(None, raw["include"], raw.get("parameters"), (*path, "include"))
         if included.output_columns is not None:
             # What it hands on is a matter of all its blocks together.

@@ -54,14 +54,10 @@ def read_item(reader: FileReader, raw: Any, path: Path) -> Item:
 
 def _has_sound_keys(reader: FileReader, raw: Mapping[Any, Any], path: Path) -> bool:
     """Report keys that an item does not have; True if it has those without which it cannot be read."""
-    meant = set()
-    for key in raw:
-        if key in _DEAD_ITEM_KEYS:
-            reader.warn(f"'{key}' has no effect.", "", *path, key)
-        elif key not in ITEM_KEYS:
-            hint = did_you_mean(str(key), ITEM_KEYS)
-            meant |= {known for known in ITEM_KEYS if hint == f"Did you mean '{known}'?"}
-            reader.report(f"unknown key '{key}' of a block.", hint, *path, key)
+    for key in (key for key in raw if key in _DEAD_ITEM_KEYS):
+        reader.warn(f"'{key}' has no effect.", "", *path, key)
+    others = [key for key in raw if key not in _DEAD_ITEM_KEYS]
+    meant = reader.unknown_keys(others, ITEM_KEYS, "a block", path, is_ignored=reader.has_metadata)
     for key, kind, what in (("block_type", str, "text"), ("block_config", dict, "a mapping")):
         if key in raw and not isinstance(raw[key], kind):
             reader.report(f"'{key}' has to be {what}, not {shown_value(raw[key])}.", "", *path, key)

@@ -81,7 +81,7 @@ def read_root_values(reader: FileReader, data: Mapping[str, Any], default_name: 
     if not isinstance(data.get("description"), (str, type(None))):
         reader.report(f"'description' has to be text, not {shown_value(data['description'])}.", "", "description")
     own = _columns(reader, data.get("output_columns"), ("output_columns",))
-    theirs = _columns(reader, metadata.get("output_columns"), ("metadata", "output_columns"))
+    theirs = _columns(reader, _trimmed(metadata.get("output_columns")), ("metadata", "output_columns"))
     rate = data.get("max_reject_rate", 0.0)
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
         reader.report(f"'max_reject_rate' has to be a number from 0 to 1, not {shown_value(rate)}.", "", "max_reject_rate")
@@ -108,11 +108,11 @@ def read_root_values(reader: FileReader, data: Mapping[str, Any], default_name: 
 def _about(reader: FileReader, metadata: Mapping[Any, Any]) -> About:
     """Read what the metadata say for people; keys that nobody knows are told."""
     _warn_of_unknown(reader, metadata, (*About.model_fields, *_BESIDE_ABOUT), ("metadata",))
-    said = {key: metadata[key] for key in About.model_fields if metadata.get(key) is not None}
+    said = {key: _trimmed(metadata[key]) for key in About.model_fields if metadata.get(key) is not None}
     if isinstance(models := said.get("recommended_models"), dict):
         known = RecommendedModels.model_fields
         _warn_of_unknown(reader, models, known, ("metadata", "recommended_models"))
-        said["recommended_models"] = {key: value for key, value in models.items() if key in known and value is not None}
+        said["recommended_models"] = {key: _trimmed(value) for key, value in models.items() if key in known and value is not None}
     return _validated(reader, About, said, ("metadata",)) or About()
 
 
@@ -123,6 +123,13 @@ def _warn_of_unknown(reader: FileReader, value: Mapping[Any, Any], known: Iterab
             near = did_you_mean(str(key), known)
             hint = near if near.startswith("Did") else ""
             reader.warn(f"unknown key '{key}' of '{'.'.join(map(str, path))}' is ignored.", hint, *path, key)
+
+
+def _trimmed(value: Any) -> Any:
+    """Take blanks from around the texts of a list, and empty texts out of it, as sdg_hub does with what stands in metadata."""
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        return value
+    return [item.strip() for item in value if item.strip()]
 
 
 def _columns(reader: FileReader, value: Any, path: Path) -> tuple[str, ...] | None:
@@ -144,7 +151,7 @@ def _inputs(reader: FileReader, data: Mapping[str, Any], metadata: Mapping[str, 
     if not isinstance(wanted, dict):
         return None
     _warn_of_unknown(reader, wanted, (*Inputs.model_fields, *_BESIDE_INPUTS), ("metadata", "dataset_requirements"))
-    known = {key: wanted[key] for key in Inputs.model_fields if wanted.get(key) is not None}
+    known = {key: _trimmed(wanted[key]) for key in Inputs.model_fields if wanted.get(key) is not None}
     return _validated(reader, Inputs, known, ("metadata", "dataset_requirements"))
 
 

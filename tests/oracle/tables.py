@@ -79,14 +79,16 @@ def _cases(table: str, number: int, row: Mapping[str, Any]) -> Iterator[Case]:
     """Give a case for each combination of the values of a row of a table, and each set of its seeds."""
     seeds = {str(name): _seeds(cells) for name, cells in row["seeds"].items()}
     varied = row.get("each", {})
-    for name, *values in itertools.product(seeds, *varied.values()):
+    roots = row.get("roots", [{}])
+    for name, root, *values in itertools.product(seeds, roots, *varied.values()):
         choices = {key: value for key, value in zip(varied, values, strict=True) if value is not None}
-        shown = {**choices, **({"seeds": name} if len(seeds) > 1 else {})}
+        shown = {**choices, **({"seeds": name} if len(seeds) > 1 else {}), **({"root": root} if len(roots) > 1 else {})}
+        metadata = {"name": "case", **row.get("metadata", {})}
         yield Case(
             table,
             number,
             shown,
-            flow={"metadata": {"name": "case", **row.get("metadata", {})}, "blocks": _blocks(row, choices)},
+            flow={"metadata": metadata, "blocks": _blocks(row, choices), **root},
             seeds=seeds[name],
             files={file: text if isinstance(text, str) else yaml.safe_dump(text) for file, text in row.get("files", {}).items()},
             said=row.get("said", {}),

@@ -134,8 +134,10 @@ def test_flows_of_one_name_are_called_by_their_paths_and_each_by_its_id(told: To
 
 def test_blocks_are_found_by_family(told: Told) -> None:
     _, out, _ = told("blocks", "--family", "parse a column", "--json")
-    assert {"TagParserBlock", "RegexParserBlock", "JSONParserBlock"} <= set(json.loads(out)) < set(
-        json.loads(told("blocks", "--json")[1])
+    assert (
+        {"TagParserBlock", "RegexParserBlock", "JSONParserBlock"}
+        <= set(json.loads(out))
+        < set(json.loads(told("blocks", "--json")[1]))
     )
     code, _, err = told("blocks", "--family", "parsing")
     assert code == 2
