@@ -142,6 +142,12 @@ class ReviewStopped(SdgError):
     run_status = "stopped_by_review"
 
 
+class ReviewPending(SdgError):
+    """Rows of a deployed run wait for a person, and no process does; a worker goes on from there once there is a decision."""
+
+    run_status = "suspended"
+
+
 class ExpectationError(SdgError):
     """The rows of a run are not what its flow expects, and the gate says that the run fails."""
 

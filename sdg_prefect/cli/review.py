@@ -41,6 +41,7 @@ def review(
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the rows that a run shows for a decision, and decide. The run goes on by itself."""
+    from sdg_prefect.engine.waking import wake
     from sdg_prefect.store.reviews import read_reviews, write_decision
     from sdg_prefect.store.root import Root
 
@@ -54,6 +55,8 @@ def review(
         raise FlowError(" ".join(problems))
     write_decision(root, asked.review_id, decision.model_dump(mode="json"))
     say(f"{decision}: {asked.rows:,} rows of block '{asked.block}', run {asked.run_id}.")
+    if left := wake(asked, decision.model_dump(mode="json")):
+        say(f"The decision is kept. Its suspended run has to be resumed by hand, at {asked.ui_url}: {left}")
 
 
 def _decision(*, approve: bool, drop: Sequence[str], drop_where: str, stop: bool, note: str) -> Decision | None:

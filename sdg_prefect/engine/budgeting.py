@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from sdg_prefect.errors import BudgetReached
 from sdg_prefect.models.budget import Budget, Spent
 from sdg_prefect.models.spending import Spending
 from sdg_prefect.report.run_report import BlockTally
@@ -28,12 +29,13 @@ def open_spending(
     return Spending(budget, Spent() if is_fresh else spent_by_runs(root, flow), on_used_up)
 
 
-def why_stopped(spending: Spending, seeds: int, blocks: Iterable[BlockTally]) -> str:
-    """Say what was spent, what is done, and how to go on."""
+def why_stopped(spending: Spending, seeds: int, blocks: Iterable[BlockTally]) -> BudgetReached:
+    """Return the error that says what was spent, what is done, and how to go on."""
     budget, before = spending.budget, spending.before
     earlier = f", {before.text(budget)} of it by earlier runs" if before.calls else ""
     done = ", ".join(f"'{block.name}' {block.counts.rows_in:,}" for block in blocks)
-    return (
+    return BudgetReached(
         f"the budget of {budget} is used up: {spending.total.text(budget)} spent{earlier}. Rows done, from {seeds:,} seeds: "
-        f"{done}; 'plan' says what is left. To go on, raise the budget and give the same command: nothing is paid twice."
+        f"{done}; 'plan' says what is left.",
+        "To go on, raise the budget and give the same command: nothing is paid twice.",
     )

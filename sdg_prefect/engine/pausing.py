@@ -1,38 +1,23 @@
-"""A flow run that is paused until somebody fills in a form in Prefect's UI."""
+"""A flow run that is paused, with its process waiting, until somebody fills in a form in Prefect's UI."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import State
 from prefect.exceptions import Abort, ObjectNotFound
-from prefect.input.run_input import RunInput, keyset_from_base_key
+from prefect.input.run_input import keyset_from_base_key
 from prefect.states import Paused, Running
 from prefect.utilities.engine import propose_state
-from pydantic import Field
 
 from sdg_prefect.engine.flows import SERVER_LOST
+from sdg_prefect.engine.forms import BY_UI, DecisionForm, question_of
 from sdg_prefect.engine.log import logger
-from sdg_prefect.engine.states import OWN_PAUSE
+from sdg_prefect.engine.states import OWN_PAUSE, WAITS_FOR_REVIEW
 from sdg_prefect.settings import settings
 from sdg_prefect.store.reviews import Review
-
-BY_UI = "Prefect's UI"
-_MOST_SHOWN = 3
-_CELL = 100
-
-
-class DecisionForm(RunInput):
-    """What the UI asks."""
-
-    decision: Literal["approve", "drop", "stop"] = Field(
-        description="approve: all rows go on. drop: all but those named below. stop: the run ends here."
-    )
-    drop_rows: list[str] = Field(default=[], description="Ids of rows to drop.")
-    drop_where: str = Field(default="", description="Condition on rows to drop, such as score|float < 3 or 'http' in answer.")
-    note: str = Field(default="", description="Why, for the report.")
 
 
 class Gate:
@@ -57,15 +42,14 @@ class Gate:
         self._times += 1
         message = f"{review.rows:,} rows of block '{review.block}' wait for a decision: resume the run to give it."
         key = f"{OWN_PAUSE}{self._run_id}-{review.review_id}-{self._times}"
-        state: State[Any] = Paused(
-            timeout_seconds=settings().patience_seconds, pause_key=key, message=message, name="Waits for review"
-        )
+        patience = settings().patience_seconds
+        state: State[Any] = Paused(timeout_seconds=patience, pause_key=key, message=message, name=WAITS_FOR_REVIEW)
         keys = keyset_from_base_key(key)
         state.state_details.run_input_keyset = {str(name): one for name, one in keys.items()}
         try:
             async with get_client() as client:
                 # Before the state: whoever sees that finds the form.
-                await DecisionForm.with_initial_data(description=_text(review)).asave(keys, self._flow_run_id)
+                await DecisionForm.with_initial_data(description=question_of(review)).asave(keys, self._flow_run_id)
                 given = await propose_state(client, state, self._flow_run_id)
         except (Abort, *SERVER_LOST) as error:
             logger.debug("the flow run cannot be paused now: %s", error)
@@ -107,19 +91,3 @@ class Gate:
     async def _is_resumed(client: PrefectClient, flow_run_id: UUID) -> bool:
         flow_run = await client.read_flow_run(flow_run_id)
         return flow_run.state is not None and flow_run.state.is_running()
-
-
-def _text(review: Review) -> str:
-    """Write what the UI shows above the form."""
-    lines = [f"**{review.problem}** Decide again.", ""] if review.problem else []
-    lines += [f"{review.rows:,} rows of block `{review.block}` wait for your decision. {review.question}", ""]
-    for row in review.shown[:_MOST_SHOWN]:
-        cells = (f"{name}: {_short(value)}" for name, value in row.items() if name != "row id")
-        lines.append(f"- `{row['row id']}` {'; '.join(cells)}")
-    lines += ["", f"More of them, with their ids, are in this run's artifact whose key ends in *review-{review.block}*."]
-    return "\n".join(lines)
-
-
-def _short(value: Any) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= _CELL else f"{text[:_CELL]}…"

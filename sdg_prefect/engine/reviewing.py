@@ -15,7 +15,7 @@ from sdg_prefect.engine.log import logger
 from sdg_prefect.engine.pausing import Gate
 from sdg_prefect.engine.telling import WAITS_FOR_REVIEW, tell
 from sdg_prefect.engine.view import View
-from sdg_prefect.errors import ReviewStopped
+from sdg_prefect.errors import ReviewPending, ReviewStopped
 from sdg_prefect.plan.plan import Step
 from sdg_prefect.rows import concat
 from sdg_prefect.settings import settings
@@ -39,6 +39,8 @@ class Reviews:
     view: View
     decided: list[dict[str, Any]] = field(default_factory=list)
     """The decisions that the run heeded, for its report."""
+    pending: Review | None = None
+    """What was asked before the run ended for now."""
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def with_decision(self, step: Step, refs: Sequence[DatasetRef]) -> Step:
@@ -65,6 +67,10 @@ class Reviews:
             raise _stopped_by(decision, step, table)
         return decided(step, decision)
 
+    def decision(self) -> dict[str, Any] | None:
+        """Return what somebody has decided since the run ended for now."""
+        return None if self.pending is None else read_decision(self.live.root, self.pending.review_id)
+
     async def _decide(self, step: Step, block: ReviewBlock, table: pa.Table) -> Decision:
         review = Review(
             review_id=await asyncio.to_thread(review_id, step, table),
@@ -77,8 +83,14 @@ class Reviews:
             shown=block.shown(table),
             asked_at=time.time(),
             ui_url=self.view.page,
+            flow_run_id=self.view.deployed_id if self.view.can_suspend else "",
         )
-        await asyncio.to_thread(write_review, self.live.root, review)
+        known = await asyncio.to_thread(read_decision, self.live.root, review.review_id)
+        if known is None:
+            await asyncio.to_thread(write_review, self.live.root, review)
+        else:
+            _, problem = await asyncio.to_thread(checked, known, step, table)
+            review = await self._refuse(replace(review, problem=problem))
         if self.view.options.reviews == "stop":
             raise ReviewStopped(f"{_waits(review)}, and this run waits for nobody.", _how(review, self.live.root))
         if self.view.options.reviews == "approve":
@@ -91,6 +103,9 @@ class Reviews:
     async def _ask(self, review: Review, step: Step, table: pa.Table) -> Decision:
         """Ask until there is a decision that can be carried out."""
         await self._tell(review)
+        if self.view.can_suspend:
+            self.pending = review
+            raise ReviewPending(f"{_waits(review)}.", "Resume this run to give it.")
         gate = Gate(self.view.flow_run_id, self.view.run_id)
         deadline = time.monotonic() + settings().patience_seconds
         try:
@@ -99,7 +114,8 @@ class Reviews:
                     decision, problem = await asyncio.to_thread(checked, given, step, table)
                     if decision is not None:
                         return decision
-                    review = await self._ask_again(replace(review, problem=problem), gate)
+                    review = await self._refuse(replace(review, problem=problem))
+                    await gate.end()
                 await gate.begin(review)
                 await asyncio.sleep(_EVERY_ON_S3 if self.live.root.is_remote else _EVERY)
         finally:
@@ -111,7 +127,8 @@ class Reviews:
         waits, how = _waits(review), _how(review, self.live.root)
         logger.info("%s. %s", waits, how)
         self.live.observer.say(f"{waits}. {how}{f' Or resume {review.ui_url}' if review.ui_url else ''}")
-        await self.view.artifacts.show_table(f"review-{review.block}", review.shown, f"{len(review.shown):,} of them: {waits}")
+        which = f"{len(review.shown):,} of {review.rows:,} rows of block '{review.block}' that wait for a decision"
+        await self.view.artifacts.show_table(f"review-{review.block}", review.shown, which)
         facts = {"block": review.block, "rows": review.rows, "storage": self.live.root.uri, "ui_url": review.ui_url}
         message = f"{review.flow}: {waits}. {how}"
         tell(WAITS_FOR_REVIEW, review.flow, review.run_id, {**facts, "run_id": review.run_id, "message": message})
@@ -127,13 +144,12 @@ class Reviews:
         known = await asyncio.to_thread(read_decision, self.live.root, review.review_id)
         return known if known is not None else await gate.answer()
 
-    async def _ask_again(self, review: Review, gate: Gate) -> Review:
-        """Say what is wrong with a decision, and forget it."""
+    async def _refuse(self, review: Review) -> Review:
+        """Say what is wrong with a decision, forget it, and return what is asked now."""
         self.live.observer.say(f"the decision on block '{review.block}' cannot be carried out: {review.problem}")
         if await asyncio.to_thread(read_decision, self.live.root, review.review_id) is not None:
             await asyncio.to_thread(forget_decision, self.live.root, review.review_id)
         await asyncio.to_thread(write_review, self.live.root, review)
-        await gate.end()
         return review
 
 

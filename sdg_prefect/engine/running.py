@@ -107,6 +107,11 @@ class Run:
                 live.claims.close()
         return report
 
+    @property
+    def rows(self) -> int:
+        """How many seeds it takes, so far."""
+        return (self.reach or self.seeds).rows
+
     def _begun(self) -> int:
         """Say how many task runs there were so far."""
         return self.stop.walk.task_runs if self.stop.walk is not None else 0
@@ -116,7 +121,7 @@ class Run:
         self.observer.say(message)
 
     async def _body(self, live: Live) -> RunReport:
-        log, rows = run_logger(), (self.reach or self.seeds).rows
+        log, rows = run_logger(), self.rows
         storage = StoreResults(root=self.root.uri).for_run(self.run_id, retry_rejects=self.options.retry_rejects)
         walk = Walk(self.plan.name, live, storage, self.tallies, live.at_once(rows), flow_run_ids=self.flow_run_ids)
         self.observer.begin(self.plan.name, self.plan.labels(), rows)
@@ -140,11 +145,10 @@ class Run:
             await self.stop.ended()
             if self.final_report is not None:
                 await self._show(self.final_report)
-            if self.stop.status != BY_BUDGET:
+            if (used_up := self._why_stopped) is None:
                 raise
-            failure = BudgetReached(self._why_stopped)
-            failure.report = self.final_report
-            raise failure from None
+            used_up.report = self.final_report
+            raise used_up from None
         log.info("%s", headline(report))
         await self._show(report)
         return report
@@ -153,11 +157,11 @@ class Run:
         await self.view.ended(report, self.keeping.rejects, self.tables)
 
     @property
-    def _why_stopped(self) -> str:
-        """What a run that its budget stopped says; empty for any other."""
+    def _why_stopped(self) -> BudgetReached | None:
+        """What a run that its budget stopped says; None for any other."""
         if self.spending is None or self.stop.status != BY_BUDGET:
-            return ""
-        return why_stopped(self.spending, (self.reach or self.seeds).rows, self.tallies.values())
+            return None
+        return why_stopped(self.spending, self.rows, self.tallies.values())
 
     async def _work(self, walk: Walk) -> RunReport:
         """Take the seeds through all pipelines, and write the output and the report.
@@ -187,7 +191,7 @@ class Run:
 
     async def _keep_interrupted(self) -> None:
         failure = self.stop.walk.failure if self.stop.walk else None
-        await self._end(self.stop.walk, self.stop.status, f"{self._why_stopped} {failure or ''}".strip())
+        await self._end(self.stop.walk, self.stop.status, f"{self._why_stopped or ''} {failure or ''}".strip())
 
     async def _end(self, walk: Walk | None, status: str, error: str = "") -> RunReport:
         """Keep what there is to report of a run that did not finish, if it can be kept."""
@@ -215,7 +219,7 @@ class Run:
             status=status,
             run_id=self.run_id,
             flow=self.plan.name,
-            rows_in=(self.reach or self.seeds).rows,
+            rows_in=self.rows,
             rows_out=sum(table.num_rows for table in self.tables),
             blocks=list(self.tallies.values()),
             seconds=time.perf_counter() - self.started,

@@ -28,6 +28,7 @@ __all__ = [
     "check_installed",
     "client_environment",
     "is_answering",
+    "named_or_running",
     "revive",
     "status",
     "stop",
@@ -68,6 +69,15 @@ def begin() -> Server:
     if api_url and not (address and api_url == _managed(address).api_url):
         return _named(api_url)
     return begin_managed()
+
+
+def named_or_running() -> Server | None:
+    """Return the server of a run that is there already, without starting one; None where there is none.
+
+    Raises:
+        ServerError: The one that PREFECT_API_URL names does not answer.
+    """
+    return begin() if os.environ.get("PREFECT_API_URL") else status()
 
 
 def begin_managed() -> Server:

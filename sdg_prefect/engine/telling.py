@@ -7,6 +7,8 @@ from typing import Any
 
 from prefect.events import emit_event
 
+from sdg_prefect.engine.outcome import MISSED, QUARANTINED
+from sdg_prefect.engine.stopping import SUSPENDED
 from sdg_prefect.report.rendering import headline
 from sdg_prefect.report.run_report import RunReport
 
@@ -41,17 +43,19 @@ _TOLD = (
 
 
 def tell_end(report: RunReport, *, is_allowed: bool) -> None:
-    """Tell of the end of a run, and what is special about it.
+    """Tell of the end of a run, and what is special about it; nothing of one that waits without a process and will go on.
 
     Args:
         report: What the run did.
         is_allowed: False if it rejected more rows than were allowed.
     """
+    if report.status == SUSPENDED:
+        return
     whole = report.to_json()
     told = {name: whole[name] for name in _TOLD}
     message = f"{report.flow}: {report.error or headline(report)}"
     tell(ENDED, report.flow, report.run_id, {**told, "message": message}, {"sdg_prefect.status": report.status})
-    if not is_allowed and report.status != "target_missed":
+    if not is_allowed and report.status not in (MISSED, QUARANTINED):
         rejected = report.total.rejected
         why = f"{report.flow}: {rejected:,} row{'s were' if rejected != 1 else ' was'} rejected, more than allowed."
         tell(TOO_MANY_REJECTS, report.flow, report.run_id, {**told, "message": why})

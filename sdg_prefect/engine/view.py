@@ -41,6 +41,8 @@ class View:
     """Prefect's ids of the run and its subflows, as they come to be known."""
     deployed_id: str = ""
     """Prefect's id of the flow run of a deployment that the run is a part of."""
+    can_suspend: bool = False
+    """True if it can wait for people without a process, for a worker takes it up again."""
     ui_url: str = ""
     """The address of Prefect's UI."""
     counting: Counting = field(default_factory=Counting)

@@ -34,6 +34,8 @@ class Review:
     """When, in Unix time."""
     ui_url: str = ""
     """The run in Prefect's UI."""
+    flow_run_id: str = ""
+    """The flow run that waits without a process, until somebody resumes it; empty where a process waits."""
     problem: str = ""
     """What was wrong with the decision that was given before."""
 

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from sdg_prefect.engine import server
+from sdg_prefect.engine.answers import REVIEW, keep_decisions
+from sdg_prefect.engine.ending import ended
 from sdg_prefect.engine.server import client_environment
+from sdg_prefect.report.run_report import RunReport
 from sdg_prefect.simulator import SimulatedModel
+from sdg_prefect.store.reviews import forget_decision, read_decision
+from sdg_prefect.store.root import Root
 from tests.e2e.commands import ROOT, wait_for
 from tests.e2e.servers import ask
 from tests.e2e.test_dead_runs import api
+from tests.e2e.test_reviews import FLOW as GATED
 from tests.e2e.test_steering import pause, resume
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Project
+    from tests.e2e.history import History
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -59,6 +72,23 @@ def deployed(project: Project, pool: str, parameters: dict[str, Any], **asked_to
     asked = {"name": uuid4().hex, "flow_id": flow["id"], "work_pool_name": pool, "entrypoint": entrypoint, "pull_steps": place}
     usual = {"flow": "flow.yaml", "input": "seeds.jsonl", "output": "out.jsonl", "storage": "store", "concurrency": CONCURRENCY}
     return str(api("deployments/", {**asked, "parameters": {**usual, "shard_size": 3, **parameters}, **asked_too})["id"])
+
+
+@contextmanager
+def in_a_pod(flow_run_id: str, behavior: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Execute a flow run as the container of a Kubernetes job does."""
+    managed = server.status()
+    assert managed is not None
+    kept = {one: value for one, value in os.environ.items() if not one.startswith("PREFECT_")}
+    told = {"PREFECT__FLOW_RUN_ID": flow_run_id, "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": behavior}
+    environment = {**kept, **client_environment(managed), **told, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "prefect", "flow-run", "execute"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, start_new_session=True, stdout=pipe, stderr=subprocess.STDOUT) as pod:
+        try:
+            yield pod
+        finally:
+            pod.kill()
 
 
 def begun_by(deployment: str) -> str:
@@ -148,21 +178,32 @@ def test_a_deployed_run_is_paused_resumed_cancelled_and_retried_and_pays_nothing
     assert len(project.output()) == ROWS
 
 
-def test_a_deployed_run_whose_budget_is_used_up_waits_until_somebody_raises_it(
+def test_a_deployed_run_waits_for_money_and_for_a_decision_without_a_process(
     project: Project, model: SimulatedModel, pool: str
 ) -> None:
+    project.write("flow.yaml", GATED)
     project.seeds(ROWS)
     run = scheduled(project, pool, api_base=model.url, budget_tokens=600)
     suspended = wait_for_state(run, "Suspended", "Failed", "Crashed")
     assert "the budget of 600 tokens is used up" in suspended["state"]["message"]
+    assert "Resume this run to give it more" in suspended["state"]["message"]
     paid = model.stats()["completions"]
-    assert 0 < paid < CALLS
+    assert 0 < paid < ROWS
     assert resume(run, {"budget_tokens": 0})["status"] == "REJECT"
     assert resume(run, {"budget_tokens": 10**6})["status"] == "ACCEPT"
+
+    waits = wait_for_state(run, "Suspended", "Completed", "Failed", "Crashed")
+    assert f"{ROWS} rows wait for a decision. Resume this run" in waits["state"]["message"]
+    # A place among the runs of the deployment, and on the worker, would be lost to others, and Prefect would end who kept it.
+    wait_for(lambda: below(run) == ["Stopped by budget", "Waits for review"], "the end of the second run below")
+    assert model.stats()["completions"] == ROWS
+    decided = project.command("review", "--storage", "store", "--drop-where", "'Island 5 ' in document").wait()
+    assert (decided.code, "by hand" in decided.stderr) == (0, False), decided.stderr
     ended = wait_for_state(run, "Completed", "Failed", "Crashed")
     assert ended["state_name"] == "Completed", ended["state"]
-    assert (model.stats()["completions"], len(project.output())) == (CALLS, ROWS)
-    assert project.report()["llm_calls"] == CALLS - paid
+    assert (model.stats()["completions"], len(project.output())) == (CALLS - 1, ROWS - 1)
+    (told,) = project.report()["reviews"]
+    assert (told["decision"], told["by"]) == ("drop", "the command line")
 
 
 @pytest.mark.long
@@ -193,6 +234,63 @@ def test_a_deployed_run_that_is_wrong_fails_with_a_line_for_people(project: Proj
     assert model.stats()["calls"] == 0
 
 
+def test_the_tag_of_a_deployed_run_says_how_it_ended_last(history: History) -> None:
+    flow = api("flows/", {"name": "run-flow-file"})
+    run = api("flow_runs/", {"flow_id": flow["id"], "tags": ["mine", "too many rejects"]})["id"]
+    nothing = RunReport("nothing_new", "20260101-000000-abcdef", "small", 0, 0, (), 0.0, "out.jsonl", "store")
+    with temporary_settings({PREFECT_API_URL: history.api_url}):
+        state = asyncio.run(ended(UUID(run), nothing, None))
+    assert state.name == "Completed"
+    assert shown(run)["tags"] == ["mine", "nothing to do"]
+
+
+def test_a_decision_that_was_given_in_the_ui_is_taken_once(history: History, tmp_path: Path) -> None:
+    run = api("flow_runs/", {"flow_id": api("flows/", {"name": "run-flow-file"})["id"]})["id"]
+    key = f"{REVIEW}4f00-20260101-000000-abcdef-response"
+    answer = {"key": key, "value": json.dumps({"decision": "drop", "drop_rows": ["a"]})}
+    ask("POST", f"{history.api_url}/flow_runs/{run}/input", json=answer)
+    root = Root.chosen(str(tmp_path))
+    with temporary_settings({PREFECT_API_URL: history.api_url}):
+        asyncio.run(keep_decisions(root, UUID(run)))
+        kept = read_decision(root, "4f00")
+        assert kept is not None
+        assert (kept["decision"], kept["drop_rows"], kept["by"]) == ("drop", ["a"], "Prefect's UI")
+        forget_decision(root, "4f00")
+        asyncio.run(keep_decisions(root, UUID(run)))
+    assert read_decision(root, "4f00") is None
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("behavior", ["reschedule", "relinquish"])
+def test_a_pod_that_is_told_to_end_leaves_its_run_to_the_next_one(
+    project: Project, model: SimulatedModel, history: History, behavior: str
+) -> None:
+    project.seeds(ROWS)
+    model.change(latency=1.0)
+    # Nobody works for this pool: the test does what the job of a worker does.
+    idle = f"pods-{uuid4().hex[:8]}"
+    api("work_pools/", {"name": idle, "type": "process"})
+    run = begun_by(deployed(project, idle, {"api_base": model.url}))
+    with in_a_pod(run, behavior) as pod:
+        wait_for_replies(model, 3)
+        told_at = time.monotonic()
+        pod.send_signal(signal.SIGTERM)
+        said = pod.communicate(timeout=60)[0].decode()
+        took = time.monotonic() - told_at
+    assert (pod.returncode, "Traceback" in said) == (0 if behavior == "reschedule" else 1, False), said
+    sent = nothing_is_sent(model)
+    assert took < 30, "seconds, after which the pod is killed"
+    assert model.stats()["completions"] == sent < CALLS
+    assert shown(run)["state_name"] == ("AwaitingRetry" if behavior == "reschedule" else "Running")
+    assert below(run) == ["Cancelled"]
+    model.change(latency=0.0)
+    with in_a_pod(run, behavior) as pod:
+        said = pod.communicate(timeout=180)[0].decode()
+    assert (pod.returncode, shown(run)["state_name"]) == (0, "Completed"), said
+    assert below(run) == ["Cancelled", "Completed"]
+    assert (model.stats()["completions"], len(project.output())) == (CALLS, ROWS)
+
+
 @pytest.mark.long
 def test_a_second_run_of_a_deployment_waits_where_only_one_may_be_at_work(
     project: Project, model: SimulatedModel, pool: str
@@ -208,5 +306,5 @@ def test_a_second_run_of_a_deployment_waits_where_only_one_may_be_at_work(
     assert shown(first)["state_name"] == "Running"
     model.change(latency=0.0)
     wait_for_state(first, "Completed")
-    wait_for_state(second, "Nothing to do")
+    assert "nothing to do" in wait_for_state(second, "Completed")["tags"]
     assert model.stats()["completions"] == CALLS

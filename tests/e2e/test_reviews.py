@@ -116,6 +116,10 @@ def test_a_run_that_waits_for_nobody_says_how_to_decide_and_goes_on_after_that(g
         in stopped.stderr
     )
     assert flow_run(stopped.report["run_id"])["state_name"] == "Stopped by review"
+    (review,) = gated.store.glob("reviews/*")
+    gated.write(f"store/reviews/{review.name}/decision.json", '{"decision": "drop", "drop_rows": ["nobody"]}')
+    assert "cannot be carried out: no row has the id nobody" in gated.run(model.url, "--reviews", "stop").stderr
+    assert "no row has the id nobody" in gated.command("review", "--storage", "store").wait().stderr
     assert gated.command("review", "--storage", "store", "--stop", "--note", "rude").wait().code == 0
     decided = gated.run(model.url)
     assert (decided.code, "decided to stop the run (rude)" in decided.stderr) == (1, True)

@@ -9,8 +9,8 @@ from sdg_prefect.counts import Counts
 from sdg_prefect.engine.artifacts import key_of, link
 from sdg_prefect.engine.assets import asset_key
 from sdg_prefect.engine.reject_lines import rejects_line
-from sdg_prefect.engine.states import completed, failed
-from sdg_prefect.errors import BudgetReached, EndpointError, ReviewStopped, SdgError
+from sdg_prefect.engine.states import completed, completed_plainly, failed
+from sdg_prefect.errors import BudgetReached, EndpointError, ReviewPending, ReviewStopped, SdgError
 from sdg_prefect.report.run_report import BlockTally, RunReport
 from sdg_prefect.store.checkpoints import Reject
 
@@ -22,8 +22,8 @@ def report(status: str = "completed", *, replayed: bool = False) -> RunReport:
 
 
 def test_a_run_with_rejects_is_completed_and_says_so() -> None:
-    state = completed(report("completed_with_rejects"), {"a": 1})
-    assert (state.type, state.name, state.data) == (StateType.COMPLETED, "Completed with rejects", {"a": 1})
+    state = completed(report("completed_with_rejects"))
+    assert (state.type, state.name) == (StateType.COMPLETED, "Completed with rejects")
     assert state.message == "completed with rejects: 4 rows in, 3 rows out, 1 rejected, 4 calls, 0 replayed in 2.0 s"
 
 
@@ -33,6 +33,18 @@ def test_a_run_that_found_all_its_shards_had_nothing_to_do() -> None:
     assert state.message is not None
     assert state.message.startswith("All 1 shards were there from earlier runs")
     assert completed(report()).name == "Completed"
+
+
+@pytest.mark.parametrize("status", ["completed", "completed_with_rejects", "quarantined"])
+def test_a_run_of_a_deployment_ends_under_a_name_that_its_page_lists_and_says_the_same(status: str) -> None:
+    state = completed_plainly(report(status), {"a": 1})
+    assert (state.type, state.name, state.data) == (StateType.COMPLETED, "Completed", {"a": 1})
+    assert state.message == completed(report(status)).message
+
+
+def test_a_run_that_waits_for_a_review_has_not_failed() -> None:
+    state = failed(ReviewPending("4 rows wait for a decision.", "Resume this run to give it."))
+    assert (state.type, state.name) == (StateType.CANCELLED, "Waits for review")
 
 
 @pytest.mark.parametrize(

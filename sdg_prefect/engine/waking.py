@@ -1,0 +1,41 @@
+"""The way from a decision on the command line to the suspended run that waits for it. Light until it has to be heavy."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sdg_prefect.engine.server import client_environment, named_or_running
+from sdg_prefect.errors import SdgError
+from sdg_prefect.store.reviews import Review
+
+
+def wake(review: Review, decision: Mapping[str, Any]) -> str:
+    """Resume the run of a deployment that is suspended at a review, and return why that is left to a person; empty if it is not.
+
+    Args:
+        review: What was asked.
+        decision: What was decided.
+    """
+    if not review.flow_run_id:
+        return ""
+    try:
+        server = named_or_running()
+    except SdgError as error:
+        return str(error)
+    if server is None:
+        return "PREFECT_API_URL names no Prefect server"
+    os.environ.update(client_environment(server))
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from sdg_prefect.engine.answers import resume
+    from sdg_prefect.engine.flows import SERVER_LOST
+
+    try:
+        with temporary_settings({PREFECT_API_URL: server.api_url}):
+            return asyncio.run(resume(UUID(review.flow_run_id), decision))
+    except SERVER_LOST as error:
+        return f"{server.api_url}: {error}".splitlines()[0]
