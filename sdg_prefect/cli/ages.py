@@ -21,5 +21,5 @@ def seconds(age: str, option: str) -> float:
     """
     matched = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", age.strip().lower())
     if matched is None:
-        raise FlowError(f"{option} takes an age such as 30d or 12h, not '{age}'.", "The units are s, m, h, d and w.")
+        raise FlowError(f"{option} takes a time such as 30d or 12h, not '{age}'.", "The units are s, m, h, d and w.")
     return float(matched[1]) * _SECONDS[matched[2]]

@@ -89,11 +89,15 @@ def deploy(
 
 
 def _schedule(cron: str | None, interval: str | None, rrule: str | None) -> Mapping[str, Any]:
-    given = {"cron": cron, "interval": interval and seconds(interval, "--interval"), "rrule": rrule}
-    chosen = {kind: value for kind, value in given.items() if value}
+    given = {"cron": cron, "interval": interval, "rrule": rrule}
+    chosen: dict[str, Any] = {kind: text for kind, text in given.items() if text is not None}
     if len(chosen) > 1:
         raise FlowError(f"a deployment has one schedule, and these are {len(chosen)}.", "Give --cron, --interval or --rrule.")
-    return chosen
+    if empty := [kind for kind, text in chosen.items() if not text.strip()]:
+        raise FlowError(f"--{empty[0]} is empty.", "Leave it away for a deployment that is started by hand.")
+    if interval is not None and not (span := seconds(interval, "--interval")):
+        raise FlowError(f"--interval {interval}: a run cannot begin again after no time.", "Write a time such as 1h.")
+    return {"interval": span} if interval is not None else chosen
 
 
 def _pairs(option: str, texts: Sequence[str]) -> Mapping[str, str]:

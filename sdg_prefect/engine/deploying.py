@@ -71,6 +71,9 @@ def entry_of(options: RunOptions, wanted: Wanted) -> dict[str, Any]:
         for option, what in (("input", "seeds"), ("output", "output"))
         if getattr(options, option) is None
     ]
+    if wanted.name is not None and (not wanted.name.strip() or wanted.name != fit_for_prefect(wanted.name)):
+        fit = fit_for_prefect(wanted.name).strip() or "nightly"
+        problems.append(Problem(f"--name '{wanted.name}': Prefect takes no such name.", f"Write one such as '{fit}'."))
     if problems:
         raise FlowError(problems)
     variables = job_variables(wanted.image, wanted.env, wanted.variables)
@@ -126,7 +129,7 @@ def schedules_of(entry: Mapping[str, Any]) -> list[DeploymentScheduleCreate]:
             made.append(DeploymentScheduleCreate(schedule=construct_schedule(**given), active=True))
         except ValueError as error:
             kind, value = next(iter(given.items()))
-            said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            said = error.errors()[0]["msg"].removeprefix("Value error, ") if isinstance(error, ValidationError) else str(error)
             raise FlowError([Problem(f"--{kind} '{value}' is not a schedule: {said}.", _EXAMPLES[kind])]) from None
     return made
 

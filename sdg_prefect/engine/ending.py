@@ -20,7 +20,14 @@ from sdg_prefect.store.root import Root
 from sdg_prefect.store.runs import QUARANTINE_FILE, REJECTS_FILE
 
 _TOO_MANY_REJECTS = "Too many rejects"
-_TAGS = frozenset(name.lower() for name in (*NAMES.values(), _TOO_MANY_REJECTS))
+
+
+def _tag_of(name: str) -> str:
+    """Return a tag for one of our names of ends; the lists of the UI hide tags that are long."""
+    return name.lower().removeprefix("completed ")
+
+
+_TAGS = frozenset(_tag_of(name) for name in (*NAMES.values(), _TOO_MANY_REJECTS))
 
 
 async def ended(flow_run_id: UUID, report: RunReport, this: Run | None) -> State[Any]:
@@ -56,7 +63,7 @@ async def _tag(flow_run_id: UUID, what: str) -> None:
     try:
         async with get_client() as client:
             before = (await client.read_flow_run(flow_run_id)).tags
-            after = [tag for tag in before if tag not in _TAGS] + ([what.lower()] if what else [])
+            after = [tag for tag in before if tag not in _TAGS] + ([_tag_of(what)] if what else [])
             if after != before:
                 await client.update_flow_run(flow_run_id, tags=after)
     except SERVER_LOST as error:

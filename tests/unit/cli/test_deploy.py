@@ -65,7 +65,11 @@ def test_a_deployment_is_written_beside_others_and_their_comments(told: Told, fo
     [
         (("--cron", "at night"), "--cron 'at night' is not a schedule: "),
         (("--rrule", "often"), "--rrule 'often' is not a schedule: "),
-        (("--interval", "often"), "--interval takes an age such as 30d or 12h, not 'often'."),
+        (("--interval", "often"), "--interval takes a time such as 30d or 12h, not 'often'."),
+        (("--rrule", "FREQ=NEVER"), "is not a schedule: Invalid RRule string"),
+        (("--interval", "0s"), "--interval 0s: a run cannot begin again after no time."),
+        (("--cron", ""), "--cron is empty. Leave it away for a deployment that is started by hand."),
+        (("--name", "a/b"), "--name 'a/b': Prefect takes no such name. Write one such as 'a-b'."),
         (("--cron", "0 3 * * *", "--interval", "1h"), "a deployment has one schedule, and these are 2."),
         (("--cron", "0 3 * * *", "--timezone", "Mars/Base"), "there is no time zone 'Mars/Base'."),
         (("--env", "OPENAI_API_KEY=sk-1"), "--env OPENAI_API_KEY: a key must not stand in a deployment."),

@@ -133,7 +133,7 @@ def test_completions_that_stay_are_told_with_what_they_cost(made: Made, told: To
     [
         ((), "nothing was said to be removed. Name it: --older-than 30d, --run RUN, --unreferenced or --damaged."),
         (("--ledger", "--damaged"), "--ledger says of --older-than or --run that completions may go too. Give one of them."),
-        (("--older-than", "soon"), "--older-than takes an age such as 30d or 12h, not 'soon'. The units are s, m, h, d and w."),
+        (("--older-than", "soon"), "--older-than takes a time such as 30d or 12h, not 'soon'. The units are s, m, h, d and w."),
         (("--run", "20260101-000000-aaaaab"), f"has no run '20260101-000000-aaaaab'. Did you mean '{OLD}'?"),
     ],
 )
