@@ -37,6 +37,9 @@ _PARTS = 8
 """A lease is of this part of the slots at most."""
 _AT_ONCE = _PARTS // 2
 """Leases that are asked for at the same time."""
+_EARLY = 5.0
+"""Seconds from the start for which half of the slots are wanted at least: a server that records a start answers late, so calls
+that are soon to come are asked for ahead of it."""
 _LOCKED = 423
 
 
@@ -67,6 +70,8 @@ class Leasing:
         """Not to be used any more, but for calls that are still open."""
         self._size = self._largest = max(1, most // _PARTS)
         self._not_before = 0.0
+        self._early = max(1, most // 2)
+        self._early_until = time.monotonic() + _EARLY
 
     async def keep(self) -> None:
         """Follow what is wanted, until cancelled."""
@@ -91,7 +96,7 @@ class Leasing:
             await self._renew(lease)
         while self._leaving and self.share.open_calls <= self._slots:
             await self._client.release_concurrency_slots_with_lease(self._leaving.pop().id)
-        wanted = self.share.wanted
+        wanted = self._wanted
         if wanted > self._slots and now >= self._not_before:
             await self._take_more()
         elif self._held and wanted <= self._slots - self._held[0].slots:
@@ -105,7 +110,7 @@ class Leasing:
         A server that records runs takes long to answer, however little there is to do: so several are asked for at once, but not
         all, or a run that begins at the same moment would be left with none.
         """
-        while (lacking := self.share.wanted - self._slots) > 0:
+        while (lacking := self._wanted - self._slots) > 0:
             asked = [slots for _, slots in cut(lacking, self._size)[:_AT_ONCE]]
             if not all(await all_ended([self._take(slots) for slots in asked])):
                 return
@@ -153,6 +158,10 @@ class Leasing:
         if limit.active_slots >= limit.limit:
             self._give_back()
             self._not_before = now + _PAUSE
+
+    @property
+    def _wanted(self) -> int:
+        return max(self.share.wanted, self._early if time.monotonic() < self._early_until else 0)
 
     @property
     def _slots(self) -> int:
