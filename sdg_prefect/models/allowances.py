@@ -63,7 +63,7 @@ def _allowance(limit: str, remaining: str, reset: float) -> Allowance | None:
     return Allowance(most, min(left, most), used / reset if used > 0 and reset > 0 else most / _MINUTE)
 
 
-def _duration(text: str) -> float:
+def read_duration(text: str) -> float:
     """Read ``12ms``, ``6m0s`` or a number of seconds; 0 for anything else."""
     try:
         seconds = float(text)
@@ -87,7 +87,7 @@ _Names = tuple[Kind, str, str, str, Callable[[str], float]]
 
 def _openai(kind: Kind, word: str) -> _Names:
     limit, remaining, reset = (f"x-ratelimit-{part}-{word}" for part in ("limit", "remaining", "reset"))
-    return kind, limit, remaining, reset, _duration
+    return kind, limit, remaining, reset, read_duration
 
 
 def _anthropic(kind: Kind, word: str) -> _Names:

@@ -70,7 +70,9 @@ class Calls:
     async def _send(self, permit: Permit, request: Request) -> Completion | CallError:
         outcome: Completion | CallError | None = None
         self._traffic.flying[request.block] += 1
-        ended = self._traffic.onlooker.call(request, self._pool.endpoint(permit))
+        endpoint = self._pool.endpoint(permit)
+        is_metered = request.route != "embeddings" and not endpoint.is_fixed
+        ended = self._traffic.onlooker.call(request, endpoint)
         try:
             outcome = await self._pool.call(permit, request)
         except CallError as error:
@@ -78,7 +80,7 @@ class Calls:
         finally:
             self._traffic.flying[request.block] -= 1
             self._pool.leave(permit, request, outcome)
-            self._traffic.note(outcome)
+            self._traffic.note(outcome, request.model_id if is_metered else None)
             ended(outcome)
         return outcome
 

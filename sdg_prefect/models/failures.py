@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -10,7 +11,7 @@ from enum import Enum
 from math import isnan
 from typing import Any
 
-from sdg_prefect.models.allowances import Allowances
+from sdg_prefect.models.allowances import Allowances, read_duration
 
 
 class Reach(Enum):
@@ -33,6 +34,9 @@ class Verdict:
     hint: str = ""
 
 
+_SERVER_ERROR = Verdict(Reach.CALL, "ServerError")
+_UNKNOWN_MODEL = Verdict(Reach.RUN, "UnknownModel", "Check the model's name and the endpoint's address.")
+
 _BY_STATUS: dict[int, Verdict] = {
     400: Verdict(Reach.ROW, "BadRequest"),
     401: Verdict(
@@ -42,15 +46,23 @@ _BY_STATUS: dict[int, Verdict] = {
     ),
     402: Verdict(Reach.RUN, "QuotaUsedUp", "Top up the account, then run the same command again: nothing is paid twice."),
     403: Verdict(Reach.RUN, "NotAllowed", "The key may not use this model; check its rights."),
-    404: Verdict(Reach.RUN, "UnknownModel", "Check the model's name and the endpoint's address."),
+    404: _UNKNOWN_MODEL,
+    405: _UNKNOWN_MODEL,
+    407: Verdict(Reach.RUN, "NotAllowed", "The proxy that the environment names wants a name and password in its address."),
     408: Verdict(Reach.CALL, "Timeout"),
     409: Verdict(Reach.CALL, "Conflict"),
+    410: _UNKNOWN_MODEL,
     413: Verdict(Reach.ROW, "ContextWindowExceeded"),
     422: Verdict(Reach.ROW, "BadRequest"),
+    424: _SERVER_ERROR,
     425: Verdict(Reach.CALL, "TooEarly"),
     429: Verdict(Reach.CALL, "RateLimited"),
+    498: Verdict(Reach.CALL, "RateLimited"),
+    499: _SERVER_ERROR,
     504: Verdict(Reach.CALL, "Timeout"),
 }
+"""Some have the meaning of those who use them: text-generation-inference answers 424 where the model behind it failed, Groq 498
+where its flexible tier is full, and proxies 499 where they gave up on the server."""
 
 _STATUS_OF_CODE = {
     "rate_limit_exceeded": 429,
@@ -61,10 +73,15 @@ _STATUS_OF_CODE = {
     "internal_error": 500,
     "overloaded_error": 503,
     "timeout": 408,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 408,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
 }
-"""What a word stands for that some servers put where a status belongs."""
+"""What a word stands for that some servers put where a status belongs, or as the type of the error."""
 
-_SERVER_ERROR = Verdict(Reach.CALL, "ServerError")
 _TIMEOUT = Verdict(Reach.CALL, "Timeout")
 _UNREACHABLE = Verdict(Reach.CALL, "Unreachable")
 _REDIRECTED = Verdict(
@@ -73,13 +90,18 @@ _REDIRECTED = Verdict(
     "If that is where to call, make it the endpoint's 'api_base'; a key is never sent on to another host.",
 )
 
-BROKEN_REPLY = Verdict(Reach.CALL, "BrokenReply")
+BROKEN_REPLY = Verdict(Reach.CALL, "BrokenReply", "Is that the address of the API? It mostly ends in /v1.")
 """Something came that is not a completion."""
 
 LONGEST_REST = 300.0
 """Seconds that an endpoint may ask to be left alone; more than that is tried anyway."""
 _LONGEST_MESSAGE = 1000
 
+_DAY_MARK = "perday"
+"""Google's limits for a day are named so; what it says of them else is what it says of those for a minute."""
+_REST_SAID = re.compile(
+    r"(?:retry|try again) (?:in|after) (\d+(?:\.\d+)?)(?: sec|((?:ms|[smhd])(?:[\d.]+(?:ms|[smhd]))*))", re.IGNORECASE
+)
 _QUOTA_MARKS = ("insufficient_quota", "exceeded your current quota", "credit balance is too low", "billing_hard_limit")
 _WINDOW_MARKS = ("context_length_exceeded", "maximum context length", "context window", "too many tokens", "prompt is too long")
 _FILTER_MARKS = ("content_filter", "content policy", "content_policy_violation", "content management policy")
@@ -119,7 +141,7 @@ def judge(status: int | None, message: str) -> Verdict:
         return _BY_STATUS[404]
     if (status is None or status >= 500) and any(mark in said for mark in _CONNECTION_MARKS):
         return _UNREACHABLE
-    if status in (402, 429) and any(mark in said for mark in _QUOTA_MARKS):
+    if status in (402, 429) and _is_used_up(said):
         return _BY_STATUS[402]
     if status in (400, 413, 422, None) and any(mark in said for mark in _WINDOW_MARKS):
         return _BY_STATUS[413]
@@ -130,6 +152,11 @@ def judge(status: int | None, message: str) -> Verdict:
     if 300 <= status < 400:
         return _REDIRECTED
     return _BY_STATUS.get(status, _SERVER_ERROR if status >= 500 else Verdict(Reach.ROW, "BadRequest"))
+
+
+def _is_used_up(said: str) -> bool:
+    """True for a quota that is not there again soon. Google has the same words for one that is, and says when."""
+    return _DAY_MARK in said or (any(mark in said for mark in _QUOTA_MARKS) and not _REST_SAID.search(said))
 
 
 def status_of(code: Any, otherwise: int) -> int:
@@ -144,21 +171,36 @@ def status_of(code: Any, otherwise: int) -> int:
     return code if isinstance(code, int) and 400 <= code < 600 else otherwise
 
 
-def seconds_to_wait(retry_after: str | None) -> float | None:
-    """Read a ``Retry-After`` header, which names seconds or a date (RFC 9110, 10.2.3); at most ``LONGEST_REST``."""
+def rest_of(verdict: Verdict, headers: Mapping[str, str], said: str) -> float | None:
+    """Return the seconds for which an endpoint asks to be left alone, at most ``LONGEST_REST``; None if it does not.
+
+    Args:
+        verdict: On the call that it refused.
+        headers: Of the reply: ``Retry-After`` with seconds or a date (RFC 9110, 10.2.3), or ``retry-after-ms``, which is exact.
+        said: What it said; OpenAI, Google and others name the time there too.
+    """
+    exact = _seconds(headers.get("retry-after-ms"))
+    rest = _seconds(headers.get("retry-after")) if exact is None else exact / 1000
+    if rest is None and verdict.reach is Reach.CALL and (found := _REST_SAID.search(said)):
+        rest = read_duration(f"{found[1]}{found[2] or 's'}")
+    return None if rest is None else min(max(0.0, rest), LONGEST_REST)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Read a number, or the seconds until a date."""
     if retry_after is None:
         return None
     try:
         seconds = float(retry_after)
     except ValueError:
         seconds = _seconds_until(retry_after)
-    return None if isnan(seconds) else min(max(0.0, seconds), LONGEST_REST)
+    return None if isnan(seconds) else seconds
 
 
 def _seconds_until(date: str) -> float:
     try:
         when = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return float("nan")
     return (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
 

@@ -13,8 +13,9 @@ _OUT = 5
 """Rows whose calls fail one after another until an endpoint is out."""
 _LAST_OUT = 16
 """The same where no other endpoint takes the calls: a few rows that no server can answer must not stop a run."""
-_SICK = ("Unreachable", "Timeout", "ServerError")
-"""Passing failures for the endpoint's sake; all others show that it is there."""
+_SICK = ("Unreachable", "Timeout", "ServerError", "BrokenReply")
+"""Passing failures for the endpoint's sake; all others show that the model is there. Whatever answers with web pages, say, and
+not with completions would else be asked for every row, as often as a call is tried."""
 _MOST_DOUBLINGS = 32
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sdg_prefect.models.connections import open_session, proxy_options
-from sdg_prefect.models.failures import BROKEN_REPLY, CallError, judge, readable, seconds_to_wait
+from sdg_prefect.models.failures import BROKEN_REPLY, CallError, judge, readable, rest_of
 
 if TYPE_CHECKING:
     import aiohttp
@@ -43,9 +43,9 @@ class JSONServer:
             async with self._session.post(url, **options) as response:
                 if response.status >= 300:
                     text = await response.text(errors="replace")
-                    waits = seconds_to_wait(response.headers.get("Retry-After"))
+                    verdict = judge(response.status, text)
                     said = readable(text, self._secrets) or f"HTTP {response.status}"
-                    raise CallError(judge(response.status, text), said, waits)
+                    raise CallError(verdict, said, rest_of(verdict, response.headers, text))
                 return await response.json(content_type=None)
         except TimeoutError as error:
             raise CallError(judge(408, ""), f"no reply within {self._timeout:g} s") from error

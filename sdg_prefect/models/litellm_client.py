@@ -14,7 +14,7 @@ from typing import Any
 from sdg_prefect.models.allowances import Allowances, read_allowances
 from sdg_prefect.models.completion import Choice, Completion, Request, Route
 from sdg_prefect.models.endpoint import Endpoint
-from sdg_prefect.models.failures import BROKEN_REPLY, CallError, judge, readable, seconds_to_wait, status_of
+from sdg_prefect.models.failures import BROKEN_REPLY, CallError, judge, readable, rest_of, status_of
 from sdg_prefect.models.headers import filled
 from sdg_prefect.models.openai_replies import error_within
 from sdg_prefect.models.pricing import price_of
@@ -141,15 +141,16 @@ class LitellmClient:
     def _translated(self, error: Exception) -> CallError:
         if isinstance(error, self._litellm.exceptions.Timeout) and not _is_answered(error):
             return CallError(judge(408, ""), f"no reply within {self._endpoint.timeout:g} s")
-        found = getattr(error, "status_code", None)
         message, code = _said(error)
         marked = "context_length_exceeded" if isinstance(error, self._litellm.exceptions.ContextWindowExceededError) else code
         # The message alone may leave out what went wrong, such as "content_filter".
-        verdict = judge(None if found is None else status_of(found, 422), f"{message} {marked}")
+        verdict = judge(_status(error), f"{message} {marked}")
+        if verdict.error == "Redirected":
+            message = "the endpoint sends calls on to another address"
         if verdict.error == "ServerError" and not _is_answered(error) and (reason := _why_broken(error, message)):
             verdict, message = BROKEN_REPLY, f"the reply is not a completion: {reason}"
         headers = _headers(error)
-        rest = seconds_to_wait(headers.get("retry-after"))
+        rest = rest_of(verdict, headers, message)
         return CallError(verdict, readable(message, self._endpoint.secrets()), rest, read_allowances(headers))
 
     async def close(self) -> None:
@@ -173,6 +174,14 @@ def _plain(message: str) -> str:
     return said.strip()
 
 
+def _status(error: Exception) -> int | None:
+    """Return the status of an error; a redirect is one that litellm did not follow, or not to its end."""
+    if any(type(cause).__name__ == "TooManyRedirects" for cause in _causes(error)):
+        return 310
+    found = getattr(error, "status_code", None)
+    return found if found is None or (isinstance(found, int) and found >= 300) else status_of(found, 422)
+
+
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """Go through an error and what led to it."""
     cause: BaseException | None = error
@@ -185,8 +194,10 @@ def _said(error: Exception) -> tuple[str, str]:
     """Return what the endpoint said and the code in its error: from the body where that was kept, else from litellm's words."""
     for cause in _causes(error):
         body = getattr(cause, "body", None)
+        if isinstance(body, list) and len(body) == 1 and isinstance(body[0], Mapping):  # as Google has it
+            body = body[0].get("error")
         if isinstance(body, Mapping) and isinstance(body.get("message"), str):
-            return body["message"], str(body.get("code") or "")
+            return body["message"], " ".join(str(body[name]) for name in ("code", "details") if body.get(name))
     return _plain(str(getattr(error, "message", "") or error)), ""
 
 
@@ -217,6 +228,9 @@ def _why_broken(error: Exception, message: str) -> str | None:
 
 def _choice(choice: Any) -> Choice:
     """Read one choice of a chat or a text completion."""
+    own = getattr(choice, "provider_specific_fields", None)  # where litellm puts what it has no field for
+    if (said := error_within(own)) is not None:
+        raise CallError(judge(said.status, f"{said.message} {said.code}"), said.message)
     message = getattr(choice, "message", None)
     if message is None:
         if not isinstance(choice.text, str):

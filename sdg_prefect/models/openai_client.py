@@ -13,7 +13,7 @@ from sdg_prefect.models.allowances import Allowances, read_allowances
 from sdg_prefect.models.completion import Completion, Request, Route
 from sdg_prefect.models.connections import address, key_header, open_session, proxy_options, shown_url
 from sdg_prefect.models.endpoint import Endpoint
-from sdg_prefect.models.failures import BROKEN_REPLY, CallError, judge, readable, seconds_to_wait
+from sdg_prefect.models.failures import BROKEN_REPLY, CallError, judge, readable, rest_of
 from sdg_prefect.models.headers import filled
 from sdg_prefect.models.openai_replies import (
     NoCompletion,
@@ -149,7 +149,7 @@ class OpenAIClient:
 
     def _failed(self, said: Said, headers: Mapping[str, str] = MappingProxyType({})) -> CallError:
         verdict = judge(said.status, f"{said.message} {said.code}")
-        rest = seconds_to_wait(headers.get("Retry-After"))
+        rest = rest_of(verdict, headers, said.message)
         return CallError(verdict, readable(said.message, self._secrets), rest, read_allowances(headers))
 
     def _translated(self, error: Exception) -> CallError:

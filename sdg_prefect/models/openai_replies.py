@@ -25,6 +25,8 @@ _FINISHES = {
     "content_filter": "content_filter",
 }
 """Reasons other than an end of its own, in the words of several servers."""
+_SHOWN = 60
+"""Bytes of a reply that is not JSON that are shown: enough to tell a page of HTML."""
 _THOUGHTS = re.compile(r"<(?:think|thinking|budget:thinking)>(.*?)</(?:think|thinking|budget:thinking)>(.*)", re.DOTALL)
 
 
@@ -88,7 +90,8 @@ def read_json(data: bytes) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise NoCompletion(f"not JSON: {error}" if data.strip() else "it is empty") from error
+        begins = data[:_SHOWN].decode("utf-8", "replace").strip()
+        raise NoCompletion(f"not JSON: {error}: {begins!r}" if data.strip() else "it is empty") from error
 
 
 def read_choices(reply: Any, route: Route) -> tuple[Choice, ...]:
@@ -131,11 +134,22 @@ def error_within(reply: Any) -> Said | None:
     if not error or (isinstance(error, dict) and not error.get("message") and error.get("code") is None):
         return None
     message, code = _message_and_code(reply)
-    return Said(status_of(error.get("code") if isinstance(error, dict) else None, 422), message or str(error), code)
+    return Said(_status_within(error), message or str(error), code)
+
+
+def _status_within(error: Any) -> int:
+    """Return the status that an error stands for: by its code, or else its type, which is all that Anthropic names."""
+    told = [error.get(name) for name in ("code", "type")] if isinstance(error, dict) else []
+    return next((status for one in told if (status := status_of(one, 0))), 422)
 
 
 def _message_and_code(body: Any) -> tuple[str, str]:
-    """Find what went wrong in the forms of OpenAI (``error.message``), vLLM (``message``) and FastAPI (``detail``)."""
+    """Find what went wrong in the forms of OpenAI (``error.message``), vLLM (``message``) and FastAPI (``detail``).
+
+    Google puts the error into a list, and which limit was met into its details.
+    """
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]
     if not isinstance(body, dict):
         return "", ""
     error = body.get("error")
@@ -143,10 +157,11 @@ def _message_and_code(body: Any) -> tuple[str, str]:
     message = error if isinstance(error, str) else said.get("message") or said.get("detail") or body.get("detail")
     if message is not None and not isinstance(message, str):
         message = json.dumps(message, ensure_ascii=False)
-    return message or "", " ".join(str(said[name]) for name in ("code", "type") if said.get(name))
+    return message or "", " ".join(str(said[name]) for name in ("code", "type", "details") if said.get(name))
 
 
 def _text_choice(choice: dict[str, Any]) -> Choice:
+    _look_for_error(choice)
     if not isinstance(choice["text"], str):
         raise TypeError("its text is not text")
     reason = choice.get("finish_reason")
@@ -157,8 +172,21 @@ def _text_choice(choice: dict[str, Any]) -> Choice:
     )
 
 
+def _look_for_error(choice: dict[str, Any]) -> None:
+    """Refuse a choice that says that its model failed, as OpenRouter has it: what there is of its text is no answer.
+
+    Raises:
+        CallError: It says so.
+    """
+    if (said := error_within(choice)) is not None:
+        raise CallError(judge(said.status, f"{said.message} {said.code}"), said.message)
+
+
 def _chat_choice(choice: dict[str, Any]) -> Choice:
+    _look_for_error(choice)
     message = choice["message"]
+    if not isinstance(message, dict):
+        raise TypeError("its message is not an object")
     text = message.get("content")
     if text is not None and not isinstance(text, str):
         raise TypeError("its content is not text")

@@ -178,7 +178,7 @@ class Pool:
         if line.health.note_failure(request.row_id, is_probe=permit.is_probe, is_last=is_last):
             how = "is gone" if verdict.error == "Unreachable" else "does not work"
             told = f"{self._named(line)} {how}: {said}. Calls of many rows failed there, and all probes since then."
-            self._put_out(line, permit, EndpointError(told, _GOES_ON), said)
+            self._put_out(line, permit, EndpointError(told, f"{verdict.hint} {_GOES_ON}".lstrip()), said)
 
     def _refused(self, line: Line, permit: Permit, failure: EndpointError) -> None:
         line.failure = failure

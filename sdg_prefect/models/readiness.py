@@ -63,13 +63,13 @@ async def _ask_for_models(endpoint: Endpoint, base: str) -> None:
             ):
                 status = reply.status
             break
-        except ValueError:
-            raise EndpointError(f"endpoint {shown!r} is not an address.", "It looks like http://localhost:8000/v1.") from None
-        except aiohttp.ClientConnectorCertificateError as error:
+        except aiohttp.ClientConnectorCertificateError as error:  # a ValueError too
             raise EndpointError(
                 f"endpoint {shown} has a certificate that is not trusted ({error.certificate_error}).",
                 "The variable SSL_CERT_FILE can name a file with the certificates to trust.",
             ) from None
+        except ValueError:
+            raise EndpointError(f"endpoint {shown!r} is not an address.", "It looks like http://localhost:8000/v1.") from None
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             if attempt == _ATTEMPTS:
                 number = getattr(error, "errno", None)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from sdg_prefect.errors import EndpointError
 from sdg_prefect.models.budget import Budget, Spent
 from sdg_prefect.models.completion import Completion
 from sdg_prefect.models.failures import CallError
@@ -31,6 +32,8 @@ class Spending:
         self.now = Spent()
         self._on_used_up = on_used_up
         self._changed = asyncio.Event()
+        self._blind: str | None = None
+        """The model of which nobody knows what its calls take."""
 
     @property
     def total(self) -> Spent:
@@ -53,12 +56,17 @@ class Spending:
 
         Args:
             in_flight: Counts the calls in flight.
+
+        Raises:
+            EndpointError: What calls cost is not told.
         """
+        self._look()
         while not self.admits(in_flight()):
             if self.is_used_up:
                 self._on_used_up()
                 return False
             await self._changed.wait()
+            self._look()
         return True
 
     async def affords_some(self, wanted: int, each: Spent, in_flight: Callable[[], int]) -> int:
@@ -68,8 +76,12 @@ class Spending:
             wanted: How many are to be sent together.
             each: What one of them may cost, as long as no call of this run was answered.
             in_flight: Counts the calls in flight.
+
+        Raises:
+            EndpointError: What calls cost is not told.
         """
         while True:
+            self._look()
             if self.is_used_up:
                 self._on_used_up()
                 return 0
@@ -79,12 +91,31 @@ class Spending:
                 return min(wanted, max(1, room))
             await self._changed.wait()
 
-    def note(self, outcome: Completion | CallError | None) -> None:
-        """Take note of how a call ended; only one with an answer has cost something."""
+    def note(self, outcome: Completion | CallError | None, metered: str | None = None) -> None:
+        """Take note of how a call ended; only one with an answer has cost something.
+
+        Args:
+            outcome: How it ended.
+            metered: The model, if its answers have to say how many tokens they took. One that does not counts as an average one.
+        """
         if isinstance(outcome, Completion) and not outcome.replayed:
-            self.now += Spent(1, outcome.tokens_in + outcome.tokens_out, outcome.cost_usd or 0.0)
+            spent = Spent(1, outcome.tokens_in + outcome.tokens_out, outcome.cost_usd or 0.0)
+            if metered is not None and not spent.tokens:
+                if not self.now.tokens:
+                    self._blind = metered
+                else:
+                    spent = self.now.mean()
+            self.now += spent
         self._changed.set()
         self._changed.clear()
+
+    def _look(self) -> None:
+        """Refuse to go on where a budget would never be used up."""
+        if self._blind is not None:
+            raise EndpointError(
+                f"model '{self._blind}' does not say how many tokens its answers took, which a budget needs.",
+                "Have its server report 'usage' as the OpenAI protocol has it, or run without the budget.",
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return the budget and what was spent of it, for the report."""

@@ -70,6 +70,7 @@ class Traffic:
 
         Raises:
             CancelledError: It is used up, and the run is stopping.
+            EndpointError: What calls cost is not told.
         """
         if self._spending is not None and not await self._spending.affords(self._unanswered):
             # Not this request, which says why.
@@ -93,10 +94,15 @@ class Traffic:
     def _unanswered(self) -> int:
         return self.in_flight + self._batches.at_provider
 
-    def note(self, outcome: Completion | CallError | None) -> None:
-        """Take note of how an attempt ended; None where that is not known."""
+    def note(self, outcome: Completion | CallError | None, metered: str | None = None) -> None:
+        """Take note of how an attempt ended; None where that is not known.
+
+        Args:
+            outcome: How it ended.
+            metered: The model, if its answers have to say how many tokens they took.
+        """
         if self._spending is not None:
-            self._spending.note(outcome)
+            self._spending.note(outcome, metered)
 
 
 def current_request() -> asyncio.Task[Any]:

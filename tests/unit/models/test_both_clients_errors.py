@@ -12,7 +12,7 @@ import pytest
 
 from sdg_prefect.models.completion import Request
 from sdg_prefect.models.failures import LONGEST_REST, CallError, Reach
-from tests.unit.models.canned import CHAT, NEVER, TEXT, Canned, ask, both_clients, chat, completed, error, failed, http
+from tests.unit.models.canned import CHAT, MESSAGE, NEVER, TEXT, Canned, ask, both_clients, chat, completed, error, failed, http
 
 pytestmark = both_clients
 
@@ -62,6 +62,7 @@ def test_a_status_is_looked_up_in_the_table(
         (502, "<h1>Bad Gateway</h1>", "<h1>Bad Gateway</h1>"),
         (500, "", "500"),
         (400, [1], "[1]"),
+        (400, [{"error": {"code": 400, "message": "no such field"}}], "no such field"),
     ],
 )
 def test_errors_of_several_servers_are_understood(client: str, status: int, body: Any, said: str) -> None:
@@ -82,6 +83,31 @@ def test_errors_of_several_servers_are_understood(client: str, status: int, body
 def test_an_error_with_the_status_of_a_success_is_an_error(client: str, found: Any, kind: str, request_: Request) -> None:
     failure = failed(client, http(200, {"error": found}), request_)
     assert (failure.verdict.error, failure.message) == (kind, found["message"])
+
+
+def test_a_choice_whose_model_failed_is_an_error(client: str) -> None:
+    failure = failed(client, http(200, chat({**MESSAGE, "content": ""}, error={"code": 502, "message": "the provider is down"})))
+    assert (failure.verdict.error, failure.message) == ("ServerError", "the provider is down")
+
+
+def test_googles_limits_for_a_minute_and_for_a_day_are_told_apart(client: str) -> None:
+    def limited(limit: str) -> CallError:
+        said = {"code": 429, "message": "You exceeded your current quota. Please retry in 12.5s.", "status": "RESOURCE_EXHAUSTED"}
+        return failed(
+            client, http(429, [{"error": {**said, "details": [{"violations": [{"quotaId": f"Requests{limit}Project"}]}]}}])
+        )
+
+    minute = limited("PerMinutePer")
+    assert (minute.verdict.error, minute.retry_after) == ("RateLimited", 12.5)
+    assert limited("PerDayPer").verdict.error == "QuotaUsedUp"
+
+
+@pytest.mark.parametrize("status", [300, 302, 304])
+def test_a_redirect_that_leads_nowhere_ends_the_run(client: str, status: int) -> None:
+    server = Canned([http(status, b"", {"Location": "/login"})])
+    failure = ask(client, server)
+    assert isinstance(failure, CallError)
+    assert (failure.verdict.error, failure.verdict.reach) == ("Redirected", Reach.RUN)
 
 
 @pytest.mark.parametrize("nothing", [None, {}, {"message": "", "code": None}])

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from sdg_prefect.errors import EndpointError
 from sdg_prefect.models.budget import Budget, Spent
 from sdg_prefect.models.completion import Choice, Completion, Request
 from sdg_prefect.models.endpoint import Endpoint
@@ -28,9 +29,10 @@ def answer(usd: float, tokens: int = 10) -> Completion:
 class Priced:
     """A client whose calls cost different amounts, take different times, and may fail."""
 
-    def __init__(self, prices: list[float], failing: int = 0) -> None:
+    def __init__(self, prices: list[float], failing: int = 0, tokens: int = 10) -> None:
         self.prices = prices
         self.failing = failing
+        self.tokens = tokens
         self.sent: list[float] = []
         self.most_in_flight = self._in_flight = 0
 
@@ -45,7 +47,7 @@ class Priced:
         for _ in range(random.Random(request.row_id).randrange(5)):
             await asyncio.sleep(0)
         self._in_flight -= 1
-        return answer(price)
+        return answer(price, self.tokens)
 
     async def close(self) -> None:
         self.prices = []
@@ -90,6 +92,22 @@ def test_tokens_count_too() -> None:
 def test_what_earlier_runs_spent_counts() -> None:
     assert len(run(Priced([0.25] * 100), Budget(usd=5.0), Spent(16, 160, 4.0))[1]) == 4
     assert run(Priced([0.25] * 100), Budget(usd=5.0), Spent(20, 200, 5.0))[1:] == ({}, 1)
+
+
+def test_a_model_that_does_not_say_what_its_calls_take_is_asked_once() -> None:
+    client = Priced([0.0] * 40, tokens=0)
+    with pytest.raises(EndpointError, match="model 'teacher' does not say how many tokens"):
+        run(client, Budget(tokens=205))
+    assert len(client.sent) == 1
+
+
+def test_a_single_answer_that_does_not_say_what_it_took_counts_as_an_average_one() -> None:
+    spending = Spending(Budget(tokens=100), Spent(), lambda: None)
+    for tokens in (10, 30, 0):
+        spending.note(answer(0.5, tokens), metered="teacher")
+    assert spending.total == Spent(3, 60, 1.5)
+    spending.note(answer(0.0, 0))  # what has no tokens, as an agent
+    assert spending.total.tokens == 60
 
 
 def test_calls_that_fail_cost_nothing_and_hold_nobody_up() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sdg_prefect.models.failures import LONGEST_REST, Reach, judge, readable, seconds_to_wait, status_of
+from sdg_prefect.models.failures import LONGEST_REST, Reach, judge, readable, rest_of, status_of
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,14 @@ from sdg_prefect.models.failures import LONGEST_REST, Reach, judge, readable, se
         (302, "moved", "Redirected"),
         (504, "", "Timeout"),
         (599, "", "ServerError"),
+        (499, "", "ServerError"),
+        (498, "flex tier is full", "RateLimited"),
+        (405, "", "UnknownModel"),
+        (410, "the model is retired", "UnknownModel"),
+        (407, "", "NotAllowed"),
+        (429, "You exceeded your current quota. Please retry in 34.07s.", "RateLimited"),
+        (429, "You exceeded your current quota. Please retry in 34s. quotaId: RequestsPerDayPerProject", "QuotaUsedUp"),
+        (429, "You exceeded your current quota, please check your plan.", "QuotaUsedUp"),
     ],
 )
 def test_a_failure_is_looked_up(status: int | None, message: str, kind: str) -> None:
@@ -46,10 +54,34 @@ def test_a_code_becomes_a_status(code: Any, status: int) -> None:
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [(None, None), ("3", 3.0), ("-3", 0.0), ("1e9", LONGEST_REST), ("nan", None), ("inf", LONGEST_REST), ("", None), ("tomorrow", None),
-     ("Sun, 06 Nov 1994 08:49:37 GMT", 0.0), ("Sunday, 06-Nov-94 08:49:37 GMT", 0.0), ("Sun Nov  6 08:49:37 1994", 0.0)],
+     ("Sun, 06 Nov 1994 08:49:37 GMT", 0.0), ("Sunday, 06-Nov-94 08:49:37 GMT", 0.0), ("Sun Nov  6 08:49:37 1994", 0.0),
+     ("Fri, 27 Nov 99999999999 10:00:00 GMT", None)],
 )  # fmt: skip
 def test_retry_after_is_read(value: str | None, seconds: float | None) -> None:
-    assert seconds_to_wait(value) == seconds
+    assert rest_of(judge(429, ""), {"retry-after": value} if value is not None else {}, "") == seconds
+
+
+@pytest.mark.parametrize(
+    ("headers", "said", "seconds"),
+    [
+        ({"retry-after-ms": "1500", "retry-after": "2"}, "", 1.5),
+        ({"retry-after-ms": "soon", "retry-after": "2"}, "", 2.0),
+        ({"retry-after-ms": "9e9"}, "", LONGEST_REST),
+        ({}, "Limit 20, used 20. Please try again in 6ms. See the docs.", 0.006),
+        ({}, "Please try again in 1m2.5s.", 62.5),
+        ({}, "Please retry after 26 seconds.", 26.0),
+        ({}, "Please retry in 34.07s.", 34.07),
+        ({"retry-after": "1"}, "Please try again in 6s.", 1.0),
+        ({}, "Please try again later.", None),
+    ],
+)
+def test_how_long_to_wait_is_also_said_elsewhere(headers: dict[str, str], said: str, seconds: float | None) -> None:
+    assert rest_of(judge(429, said), headers, said) == seconds
+
+
+def test_a_lasting_failure_that_repeats_a_prompt_asks_for_no_rest() -> None:
+    said = "bad input: 'Please try again in 90s.'"
+    assert rest_of(judge(400, said), {}, said) is None
 
 
 def test_what_was_said_is_made_fit_to_keep() -> None:

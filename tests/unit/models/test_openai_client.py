@@ -53,6 +53,19 @@ def test_nothing_is_sent_on_to_another_host(status: int) -> None:
     assert "api_base" in failure.verdict.hint
 
 
+@pytest.mark.parametrize(
+    ("kind", "error"), [("overloaded_error", "ServerError"), ("rate_limit_error", "RateLimited"), ("odd", "BadRequest")]
+)
+def test_an_error_with_the_status_of_a_success_may_say_what_it_is_by_its_type(kind: str, error: str) -> None:
+    assert failed("openai", http(200, {"error": {"type": kind, "message": "no"}})).verdict.error == error
+
+
+def test_a_page_in_place_of_a_reply_is_shown() -> None:
+    failure = failed("openai", http(200, "<!doctype html><title>Chats</title>", {"Content-Type": "text/html"}))
+    assert "'<!doctype html><title>Chats</title>'" in failure.message
+    assert "/v1" in failure.verdict.hint
+
+
 @pytest.mark.parametrize("location", [{}, {"Location": "http://[broken"}])
 def test_a_redirect_to_nowhere_ends_the_run(location: dict[str, str]) -> None:
     assert failed("openai", http(308, b"", location)).verdict.error == "Redirected"

@@ -18,6 +18,7 @@ from sdg_prefect.models.endpoint import Address, Endpoint
 from sdg_prefect.models.gateway import Gateway
 from sdg_prefect.settings import Settings
 from sdg_prefect.simulator import SimulatedModel, SimulatorSettings
+from tests.unit.models.canned import Canned, http
 from tests.unit.models.kept import Kept
 
 QUICK = Settings(concurrency=8, call_backoff=0.01, call_backoff_max=0.05, endpoint_probes=3)
@@ -195,6 +196,20 @@ def test_a_run_whose_endpoints_all_fail_stops_before_every_row_has_been_tried(se
     # The rows that put an endpoint out, with their attempts; what was in flight; the probes, also those while the other one goes out.
     most = count * (16 * QUICK.call_attempts + 8 + 3 * 4)
     assert sum(model.stats()["calls"] for model in models) - 20 <= most
+
+
+def test_a_run_on_an_address_that_answers_with_web_pages_stops_soon_and_shows_one() -> None:
+    page = Canned([http(200, "<!doctype html><title>Chats</title>", {"Content-Type": "text/html"})])
+
+    async def run() -> None:
+        async with page.serve() as url:
+            asked.append(Asked(url))
+            await asked[0].rows(5000)
+
+    asked: list[Asked] = []
+    with pytest.raises(EndpointError, match=r"does not work: BrokenReply.*doctype html.*mostly ends in /v1"):
+        asyncio.run(run())
+    assert len(page.asked) < 16 * QUICK.call_attempts + 20
 
 
 def test_a_run_whose_endpoints_all_come_back_in_time_loses_no_row(servers: Any) -> None:
