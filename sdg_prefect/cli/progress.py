@@ -27,6 +27,9 @@ _LINE_EVERY = 10.0
 """Seconds between two plain lines of progress."""
 _CANNOT_MOVE = ("dumb", "unknown")
 """Kinds of terminals on which nothing can be drawn anew."""
+_GAP = 2
+"""Columns of the terminal between two of the table at the end."""
+_LEAST_COLUMNS = 3
 _FRAMES = 4
 """How often a second the table is drawn, however much happens."""
 
@@ -107,6 +110,13 @@ class Lines(Counting):
             say(line)
 
 
+def _fitting(table: Sequence[Sequence[str]], width: int) -> Sequence[Sequence[str]]:
+    """Leave out columns, from the right, of which some would be cut; how many rows went in and came out is shown anyway."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    fits = [count for count in range(1, len(widths) + 1) if sum(widths[:count]) + _GAP * (count - 1) <= width]
+    return [row[: max([_LEAST_COLUMNS, *fits])] for row in table]
+
+
 def _block_line(block: BlockProgress, seconds: float) -> str:
     facts = [f"{block.rows_in:,} of {block.expected:,.0f} rows"]
     facts += [f"{block.counts.rejected:,} rejected"] if block.counts.rejected else []
@@ -162,7 +172,7 @@ class Screen(Counting):
         from rich.table import Table
 
         self.close()
-        head, *rows = block_table(report)
+        head, *rows = _fitting(block_table(report), self._console.width)
         table = Table(box=None, pad_edge=False, header_style="bold")
         for place, name in enumerate(head):
             table.add_column(name, justify="left" if place == 0 else "right")

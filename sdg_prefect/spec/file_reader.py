@@ -122,11 +122,12 @@ class FileReader:
     ) -> set[str]:
         """Report keys that a mapping does not have, and return those that were probably meant.
 
-        With ``is_ignored`` they are told, and no reason to stop.
+        With ``is_ignored`` they are told, and no reason to stop. Keys that begin with ``x-`` are the user's own: a place for
+        anchors, as in files of compose.
         """
         meant = set()
         for key in data:
-            if key not in known:
+            if key not in known and not str(key).startswith("x-"):
                 hint = did_you_mean(str(key), known)
                 meant |= {name for name in known if hint == f"Did you mean '{name}'?"}
                 if is_ignored:

@@ -54,6 +54,7 @@ def flow_schema() -> dict[str, Any]:
         "parameters": {"type": "object", "additionalProperties": _lifted(_parameter_schema(), definitions)},
     }
     blocks = {"$ref": "#/$defs/blocks"}
+    closed = {"patternProperties": {"^x-": True}, "additionalProperties": False}
     pipeline = {
         "type": "object",
         "properties": {
@@ -62,14 +63,14 @@ def flow_schema() -> dict[str, Any]:
             "parameters": {"type": "object"},
             "blocks": blocks,
         },
-        "additionalProperties": False,
+        **closed,
     }
-    one = {"type": "object", "properties": {**root, "blocks": blocks}, "required": ["blocks"], "additionalProperties": False}
+    one = {"type": "object", "properties": {**root, "blocks": blocks}, "required": ["blocks"], **closed}
     many = {
         "type": "object",
         "properties": {**root, "pipelines": {"type": "array", "minItems": 1, "items": pipeline}},
         "required": ["pipelines"],
-        "additionalProperties": False,
+        **closed,
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -34,6 +35,7 @@ _WANTED = {
     "model_attributes_type": "a mapping",
 }
 """What a value has to be, by pydantic's type of error."""
+_QUOTES = "Put it in quotes: YAML takes it for something else without."
 _BOUNDS = {
     "greater_than": ("more than", "gt"),
     "greater_than_equal": ("at least", "ge"),
@@ -93,7 +95,7 @@ def shown_value(value: object) -> str:
         return "a mapping"
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         return "a list"
-    text = repr(value)
+    text = value.isoformat() if isinstance(value, date) else repr(value)
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
@@ -118,7 +120,8 @@ def _words(details: Sequence[Any], key: str, known: Iterable[str], field: str) -
     wanted = list(dict.fromkeys(_WANTED[one["type"]] for one in details if one["type"] in _WANTED))
     if wanted:
         what = f"'{key}' has" if key else "has"
-        return f"{what} to be {' or '.join(wanted)}, not {shown_value(detail['input'])}.", ""
+        is_unquoted = wanted == ["text"] and isinstance(detail["input"], bool | int | float | date)
+        return f"{what} to be {' or '.join(wanted)}, not {shown_value(detail['input'])}.", _QUOTES if is_unquoted else ""
     message = str(detail["msg"]).removeprefix("Value error, ")
     message = message[0].lower() + message[1:] if message[:2].istitle() or message[1:2].islower() else message
     return (f"{key}: " if key else "") + message + ("" if message.endswith((".", "?")) else "."), ""

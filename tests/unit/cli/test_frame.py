@@ -16,6 +16,7 @@ from sdg_prefect.counts import Counts
 from sdg_prefect.report.counting import BlockProgress, Standing
 from sdg_prefect.report.forecast import Forecast, Range, Sample
 from sdg_prefect.report.problems import Problems, Trouble
+from sdg_prefect.report.run_report import BlockTally, RunReport
 
 CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -144,6 +145,22 @@ def test_a_screen_leaves_the_cursor_and_no_table_behind() -> None:
     assert "something \\x1b[31mhappened" in shown
     assert shown.endswith("\x1b[2K")
     screen.close()
+
+
+@pytest.mark.parametrize(
+    ("width", "head"), [(100, ["tokens in", "tokens out", "seconds"]), (40, ["rows in", "rows out", "calls"])]
+)
+def test_the_table_at_the_end_leaves_out_what_does_not_fit_and_cuts_nothing(width: int, head: list[str]) -> None:
+    out = io.StringIO()
+    screen = Screen(Console(file=out, width=width, highlight=False))
+    counts = Counts(rows_in=100_000, rows_out=99_990, llm_calls=100_000, tokens_in=12_345_678, tokens_out=9_876_543)
+    screen.end(
+        RunReport("completed", "20260101-000000-abcdef", "qa", 9, 9, [BlockTally("ask", counts, 2.0)], 2.0, "out", "store")
+    )
+    titles, row = out.getvalue().splitlines()[:2]
+    assert "…" not in titles + row
+    assert re.split(r"\s{2,}", titles.strip())[-len(head) :] == head
+    assert "99,990" in row
 
 
 class Terminal(io.StringIO):

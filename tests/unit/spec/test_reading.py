@@ -184,3 +184,17 @@ def test_problems_come_by_file_and_line_each_once(tmp_path: Path) -> None:
         ("inner.yaml", 2),
         ("flow.yaml", 4),
     ]
+
+
+def test_keys_of_ones_own_hold_anchors(tmp_path: Path) -> None:
+    common = "x-common: &common\n  columns_map: {a: b}\n"
+    blocks = "blocks:\n- block_type: RenameColumns\n  block_config: {<<: *common, block_name: rename}\n"
+    (item,) = read(tmp_path, common + blocks).pipelines[0].items
+    assert renamed(item) == {"a": "b"}
+
+
+@pytest.mark.parametrize(("written", "shown"), [("yes", "true"), ("12", "12"), ("1.5", "1.5"), ("2024-01-01", "2024-01-01")])
+def test_what_yaml_takes_for_something_else_than_text_is_told_with_what_to_do(tmp_path: Path, written: str, shown: str) -> None:
+    text = BLOCKS.replace("{a: b}", "{a: b, c: " + written + "}")
+    with pytest.raises(FlowError, match=f"has to be text, not {shown}. Put it in quotes"):
+        read(tmp_path, text)

@@ -44,12 +44,13 @@ def test_every_flow_that_ships_fits_the_schema(path: Path, validator: Any) -> No
         [GOOD],
         {"name": "x", "blocks": [GOOD]},
         {"pipelines": [{"name": "x", "blocks": [GOOD]}, {"flow": "other.yaml"}]},
+        {"x-common": {"a": 1}, "blocks": [GOOD]},
         {
             "blocks": [GOOD],
             "models": {"teacher": {"model": "x", "endpoints": [{"api_base": "a", "max_concurrency": 4}, {"timeout": 9}]}},
         },
     ],
-    ids=["list", "mapping", "workflow", "endpoints"],
+    ids=["list", "mapping", "workflow", "keys of ones own", "endpoints"],
 )
 def test_all_three_roots_fit(flow: Any, validator: Any) -> None:
     validator.validate(flow)
