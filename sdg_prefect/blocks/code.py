@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import secrets
 from collections.abc import Iterable
@@ -129,7 +130,7 @@ class TestCode(CodeBlock):
     """Run tests of a Python program: statements with ``assert``, and functions whose names begin with ``test_``.
 
     The tests run behind the program, in the process that ``RunCode`` describes. ``keep: passed`` leaves out rows
-    whose tests fail.
+    whose tests fail. A row whose tests would test nothing, such as methods of a class, is rejected.
     """
 
     __test__: ClassVar[bool] = False
@@ -166,6 +167,11 @@ class TestCode(CodeBlock):
         codes, tests = (table.column(name).to_pylist() for name in self.reads())
         whole = set(_with_code(tests, self.tests_col, context))
         places = [place for place in _with_code(codes, self.code_col, context) if place in whole]
+        idle = [place for place in places if _is_idle(code_in(tests[place]))]
+        for place in idle:
+            said = f"'{self.tests_col}' tests nothing: it has no statement with 'assert', and no function 'test_...'."
+            context.reject(place, "NoTests", said, raw=tests[place])
+        places = [place for place in places if place not in idle]
         # Nobody knows it beforehand: a program that ends itself has not passed.
         mark = f"\n{secrets.token_hex(16)}"
         runs_tests = _TESTS.replace("{mark}", mark.replace("\n", "\\n"))
@@ -183,6 +189,18 @@ class TestCode(CodeBlock):
 
 def _has_code(text: Any) -> bool:
     return isinstance(text, str) and bool(code_in(text).strip())
+
+
+def _is_idle(tests: str) -> bool:
+    """True for tests that pass whatever the program does; what stands in classes is never called by ``TestCode``."""
+    try:
+        body = [part for part in ast.parse(tests).body if not isinstance(part, ast.ClassDef)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False  # it fails when it is run, with words of Python's own
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    if any(isinstance(part, functions) and part.name.startswith("test_") for part in body):
+        return False
+    return not any(isinstance(node, ast.Assert | ast.Raise) for part in body for node in ast.walk(part))
 
 
 def _with_code(codes: list[Any], name: str, context: Context) -> list[int]:

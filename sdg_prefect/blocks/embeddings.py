@@ -97,7 +97,7 @@ class DropSimilar(Block):
     """Keep rows whose embedding lies far enough from those of all rows kept before, and leave out the others.
 
     Near means what the texts say, not their words: as in SemDeDup (Abbas et al., 2023), but with every pair compared. Rows
-    without an embedding are kept.
+    without an embedding are kept, and those with something else in its place are rejected.
     """
 
     family: ClassVar[str] = "Duplicates and overlaps"
@@ -132,6 +132,11 @@ class DropSimilar(Block):
         import numpy as np
 
         column = to_table(rows).column(self.vector_col)
+        if not _holds_vectors(column.type):
+            is_there = column.is_valid().to_numpy()
+            for place in is_there.nonzero()[0].tolist():
+                context.reject(place, "NoEmbedding", f"'{self.vector_col}' holds no list of numbers, as EmbedText makes them.")
+            return rows.select((~is_there).nonzero()[0])
         lengths = _lengths(column)
         usual = next((length for length in lengths.tolist() if length > 0), 0)
         is_kept = lengths <= 0
@@ -142,6 +147,17 @@ class DropSimilar(Block):
         masks = first_of_each(_directions(column, places), kept, self.similarity) if len(places) else []
         is_kept[places] = np.concatenate(masks) if masks else False
         return rows.select(is_kept.nonzero()[0])
+
+
+def _holds_vectors(kind: pa.DataType) -> bool:
+    """True for lists of numbers, and for nothing but nulls."""
+    import pyarrow as pa
+
+    types = pa.types
+    if not (types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)):
+        return bool(types.is_null(kind))
+    inner = kind.value_type
+    return bool(types.is_floating(inner) or types.is_integer(inner) or types.is_null(inner))
 
 
 def _lengths(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:

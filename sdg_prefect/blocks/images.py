@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sdg_prefect.blocks.offered_tools import Unfit
+
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S")
+_LONGEST = 60
+"""Letters of what is no address that a message shows."""
 
 
 def parts_type() -> pa.DataType:
@@ -19,9 +27,13 @@ def parts_type() -> pa.DataType:
 
 
 def with_images(messages: Sequence[Mapping[str, Any]], images: Any) -> list[Mapping[str, Any]]:
-    """Give the contents parts, and put the images into the first message of the user."""
+    """Give the contents parts, and put the images into the first message of the user.
+
+    Raises:
+        Unfit: Something is not the address of an image.
+    """
     addresses = images if isinstance(images, list) else [images]
-    shown = [{"type": "image_url", "text": None, "image_url": {"url": str(one)}} for one in addresses if one]
+    shown = [{"type": "image_url", "text": None, "image_url": {"url": _address(one)}} for one in addresses if one]
     first = next(number for number, message in enumerate(messages) if message["role"] == "user")
     made: list[Mapping[str, Any]] = []
     for number, message in enumerate(messages):
@@ -30,3 +42,10 @@ def with_images(messages: Sequence[Mapping[str, Any]], images: Any) -> list[Mapp
         if parts:
             made.append({"role": message["role"], "content": parts})
     return made
+
+
+def _address(image: Any) -> str:
+    if not isinstance(image, str) or not _ADDRESS.match(image):
+        said = repr(image)
+        raise Unfit(f"{said if len(said) < _LONGEST else said[:_LONGEST] + '…'} is not the address of an image.")
+    return image

@@ -31,7 +31,7 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(lambda value: value or (), js
 
 @block("PostProcessThinkingBlock")
 class PostProcessThinkingBlock(Block):
-    """Keep what a reasoning model says after its last ``</think>``; a text without one stays as it is."""
+    """Keep what a reasoning model says after its last ``</think>``; what has none stays as it is."""
 
     family: ClassVar[str] = "Parse a column"
     example: ClassVar[Example] = Example(
@@ -56,7 +56,7 @@ class PostProcessThinkingBlock(Block):
 
         table = to_table(rows)
         column = table.column(self.column_name)
-        if pa.types.is_null(column.type):
+        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
             return rows
         after = pc.utf8_ltrim_whitespace(pc.replace_substring_regex(column, f"(?s)^.*{_END_OF_THOUGHT}", ""))
         answers = pc.if_else(pc.match_substring(column, _END_OF_THOUGHT), after, column)
@@ -67,7 +67,8 @@ class PostProcessThinkingBlock(Block):
 class SplitReasoning(Block):
     """Keep what a reasoning model thinks apart from what it answers: the text between two tags, and the text behind.
 
-    A text that was cut while the model was thinking has no answer: the row is rejected. A text without tags is all answer.
+    A text that was cut while the model was thinking has no answer: the row is rejected, as is one with something else than a
+    text. A text without tags is all answer.
     """
 
     family: ClassVar[str] = "Parse a column"
@@ -99,6 +100,9 @@ class SplitReasoning(Block):
         table = to_table(rows)
         expansion = Expansion((self.answer_col, self.reasoning_col))
         for place, text in enumerate(table.column(self.input_col).to_pylist()):
+            if text is not None and not isinstance(text, str):
+                context.reject(place, "NoText", f"'{self.input_col}' does not hold a reply, which is a text.")
+                continue
             thoughts, tag, answer = (text or "").rpartition(self.end_tag)
             if not tag and self.start_tag and answer.lstrip().startswith(self.start_tag):
                 context.reject(place, "NoAnswer", f"the reply ends within '{self.start_tag}'.", raw=answer)

@@ -62,7 +62,13 @@ class Conversation:
     _unanswered: list[dict[str, Any]] = field(default_factory=list)
 
     def begin(self, history: Any) -> None:
-        """Add what was said before: a list of messages, or what an agent replied, with the list as its ``messages``."""
+        """Add what was said before: a list of messages, or what an agent replied, with the list as its ``messages``.
+
+        Raises:
+            Unfit: It is an object of another kind.
+        """
+        if isinstance(history, Mapping) and not {"role", "messages"} & history.keys():
+            raise Unfit("the history is an object that is neither a message nor has 'messages'.")
         said = history.get("messages") if isinstance(history, Mapping) and "role" not in history else history
         for message in as_messages(said) if said is not None else ():
             self._add({name: message[name] for name in _KEYS if name in message})

@@ -51,6 +51,25 @@ def test_rows_without_code_or_tests_are_rejected() -> None:
 
 
 @pytest.mark.parametrize(
+    "tests",
+    [
+        "# It doubles.",
+        "print(twice(2))",
+        "import unittest\n\nclass TestTwice(unittest.TestCase):\n    def test_it(self): assert twice(2) == 5",
+        "class Checks:\n    pass\n",
+    ],
+)
+def test_tests_that_would_pass_whatever_the_program_does_reject_the_row(tests: str) -> None:
+    (reject,) = tried("def twice(n): return 0", tests).rejects
+    assert (reject.error, reject.raw) == ("NoTests", tests)
+
+
+def test_tests_may_raise_in_place_of_asserting_and_be_broken() -> None:
+    assert tried("x = 1", "if x != 1:\n    raise ValueError(x)").rows[0]["passed"] is True
+    assert "SyntaxError" in tried("x = 1", "assert x ==").rows[0]["error"]
+
+
+@pytest.mark.parametrize(
     ("code", "status", "said"),
     [
         ("while True: pass", "timeout", ""),

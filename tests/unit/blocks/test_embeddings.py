@@ -76,6 +76,12 @@ def test_a_row_is_compared_with_kept_rows_only() -> None:
     assert kept(by_degrees, similarity=float(np.cos(np.radians(20)))) == [0, 2]
 
 
+@pytest.mark.parametrize("wrong", ["text", 7, ["a"], {"x": 1.0}])
+def test_what_is_no_embedding_is_rejected(wrong: Any) -> None:
+    made = run_block(DropSimilar(block_name="b", vector_col="v"), [{"v": wrong}, {"v": None}])
+    assert (made.rows, [reject.error for reject in made.rejects]) == ([{"v": None}], ["NoEmbedding"])
+
+
 def test_rows_without_a_direction_are_kept_and_those_of_another_length_rejected() -> None:
     made = dropped([[1, 0], None, [], [0, 0], [float("nan"), 1], [1, 0, 0], [1, 0]])
     assert [row["n"] for row in made.rows] == [0, 1, 2, 3, 4]

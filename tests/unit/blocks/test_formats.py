@@ -66,6 +66,17 @@ def test_images_stand_in_the_first_message_of_the_user_and_are_sent_as_they_stan
 CALL = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"at": "sky"}'}}
 
 
+@pytest.mark.parametrize("wrong", ["bee.png", 7, {"url": "https://example.org/a.png"}, ["https://example.org/a.png", " "]])
+def test_what_is_no_address_of_an_image_is_never_sent(wrong: Any) -> None:
+    (reject,) = messages({"q": "What is it?", "images": wrong}, images_col="images").rejects
+    assert (reject.error, "is not the address of an image" in reject.message) == ("BadMessages", True)
+
+
+def test_an_object_that_is_no_history_is_refused_row_by_row() -> None:
+    (reject,) = messages({"q": "And now?", "h": {"said": "Hi"}}, turns=TURNS[1:], history_col="h").rejects
+    assert "neither a message nor has 'messages'" in reject.message
+
+
 def test_calls_of_tools_and_their_results_are_messages_of_their_own() -> None:
     turns = [
         *TURNS[1:],

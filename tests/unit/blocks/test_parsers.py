@@ -84,6 +84,7 @@ def test_the_answer_stands_after_the_last_thought() -> None:
     texts = ["<think>x</think>\n\n a ", "no thought ", "x</think>y</think> \u3000é\nz", "</think>", None]
     rows = [{"a": text} for text in texts]
     assert [row["a"] for row in run_block(block, rows).rows] == ["a ", "no thought ", "é\nz", "", None]
+    assert run_block(block, [{"a": [1, 2]}]).rows == [{"a": [1, 2]}]
 
 
 def regex(pattern: str = "", output: tuple[str, ...] = ("q",), cleanup: tuple[str, ...] = ()) -> RegexParserBlock:

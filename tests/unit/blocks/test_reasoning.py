@@ -38,6 +38,10 @@ def test_a_reply_that_ends_while_the_model_thinks_is_rejected() -> None:
     assert [(reject.error, reject.raw) for reject in made.rejects] == [("NoAnswer", "<think>so long")]
 
 
+def test_what_is_no_text_is_rejected() -> None:
+    assert [reject.error for reject in run_block(SPLIT, [{"reply": ["<think>a</think>b"]}]).rejects] == ["NoText"]
+
+
 def test_other_tags_and_the_column_of_the_replies_itself() -> None:
     block = SplitReasoning(block_name="s", input_col="r", answer_col="r", reasoning_col="t", start_tag="[T]", end_tag="[/T]")
     assert run_block(block, [{"r": "[T]x[/T]y"}]).rows == [{"r": "y", "t": "x"}]
