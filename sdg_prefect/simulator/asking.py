@@ -84,6 +84,7 @@ _REPEATED = re.compile(
     rf"\b(?:(\d{{1,2}}|{'|'.join(_COUNTS)})\b[^.\n]{{0,80}}, )?each (?:[\w-]+ )?(?:between|in) (?:tags of its own|this form)"
 )
 _SINGULAR = re.compile(r"\b(?:write|generate|create|ask|produce|provide|formulate) (?:a|an|the) (?:[\w-]+ ){0,3}question\b")
+_TOLD_SCHEMA = re.compile(r"\bJSON Schema:\s*(?=\{)", re.IGNORECASE)
 _KEYED = re.compile(r'"([\w -]{1,40})"\s*:\s*("|\[|\{|-?\d|true|false|<?\s*(?:int|float|number|bool))?', re.IGNORECASE)
 _NAMED_KEYS = re.compile(
     r"\b(?:keys?|fields?|properties|attributes)\b[^.\n]{0,40}?((?:[\"'`]\w+[\"'`][,\s]*(?:and\s+)?)+)", re.IGNORECASE
@@ -164,8 +165,15 @@ def count_of(instructions: str) -> int | None:
 
 
 def json_shape_of(prompt: str, instructions: str) -> dict[str, Any]:
-    """Return a JSON schema for the object that the prompt shows or names."""
+    """Return a JSON schema for the object that the prompt shows or names, or the one that it tells."""
     decoder = json.JSONDecoder()
+    if told := _TOLD_SCHEMA.search(prompt):
+        try:
+            schema, _ = decoder.raw_decode(prompt, told.end())
+        except ValueError:
+            schema = None
+        if isinstance(schema, dict):
+            return schema
     for start in [match.start() for match in re.finditer(r"\{\s*\"", prompt)][-8:][::-1]:
         try:
             value, _ = decoder.raw_decode(prompt, start)

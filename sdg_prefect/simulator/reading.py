@@ -42,6 +42,8 @@ _USER_TURN = re.compile(
 _TEMPLATE_SIGNS = ("<|", "INST]", "<s>", "_of_turn>")
 _HEADERS = re.compile(r"^[ \t]*(?:system|user|assistant|model)[ \t]*$", re.MULTILINE)
 _REQUEST = re.compile(r"\s*(?:you|write|read|give|ask|answer|judge|reply|rate|say|think of|the answer)\b", re.IGNORECASE)
+_TOLD_SCHEMA = re.compile(r"^[^\n]*\bJSON Schema:\s*\{.*", re.MULTILINE | re.IGNORECASE)
+"""A sentence that tells the schema of the reply, and the schema on one line: nothing of the row."""
 _MULTIPLE_CHOICE = re.compile(r"\bmultiple[- ]choice questions?\b", re.IGNORECASE)
 
 
@@ -214,6 +216,7 @@ def _split_untagged(prompt: str, slots: tuple[Slot, ...]) -> tuple[str, str, str
     if slots:
         told = [line for line in prompt.splitlines() if not _is_request(line, slots)]
         text = "\n".join(told) if any(map(str.strip, told)) else prompt
+    text = _TOLD_SCHEMA.sub("", text).strip() or text
     paragraphs = [paragraph.strip() for paragraph in re.split(r"\n\s*\n", text) if paragraph.strip()]
     telling = [paragraph for paragraph in paragraphs if not _INSTRUCTION.match(paragraph)] if paragraphs[1:] else []
     longest = max(telling, key=len, default="")

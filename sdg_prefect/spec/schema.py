@@ -14,6 +14,8 @@ from sdg_prefect.spec.flow import Inputs
 from sdg_prefect.spec.parameter import Parameter
 
 _NAMES = {"type": "array", "items": {"type": "string"}}
+_CLOSED: dict[str, Any] = {"patternProperties": {"^x-": True}, "additionalProperties": False}
+"""No keys but the known ones, and those of the user's own."""
 _FILLED = {
     "type": "string",
     "pattern": r"^\$\{[^{}]+\}$",
@@ -26,7 +28,7 @@ _INCLUDE = {
         "parameters": {"type": "object", "description": "Values of the parameters of that file."},
     },
     "required": ["include"],
-    "additionalProperties": False,
+    **_CLOSED,
 }
 
 
@@ -54,7 +56,6 @@ def flow_schema() -> dict[str, Any]:
         "parameters": {"type": "object", "additionalProperties": _lifted(_parameter_schema(), definitions)},
     }
     blocks = {"$ref": "#/$defs/blocks"}
-    closed = {"patternProperties": {"^x-": True}, "additionalProperties": False}
     pipeline = {
         "type": "object",
         "properties": {
@@ -63,14 +64,14 @@ def flow_schema() -> dict[str, Any]:
             "parameters": {"type": "object"},
             "blocks": blocks,
         },
-        **closed,
+        **_CLOSED,
     }
-    one = {"type": "object", "properties": {**root, "blocks": blocks}, "required": ["blocks"], **closed}
+    one = {"type": "object", "properties": {**root, "blocks": blocks}, "required": ["blocks"], **_CLOSED}
     many = {
         "type": "object",
         "properties": {**root, "pipelines": {"type": "array", "minItems": 1, "items": pipeline}},
         "required": ["pipelines"],
-        **closed,
+        **_CLOSED,
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -112,7 +113,7 @@ def _item(cls: type[Block], definitions: dict[str, Any]) -> dict[str, Any]:
         "type": "object",
         "properties": properties,
         "required": ["block_type", "block_config"],
-        "additionalProperties": False,
+        **_CLOSED,
     }
 
 

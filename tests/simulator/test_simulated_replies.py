@@ -213,6 +213,23 @@ def test_a_json_schema_is_kept(model: SimulatedModel) -> None:
         assert len(value["note"]) <= 10
 
 
+@pytest.mark.parametrize("is_held", [True, False])
+def test_a_schema_that_the_prompt_tells_is_kept_and_no_word_of_it_said(model: SimulatedModel, is_held: bool) -> None:
+    schema = {
+        "type": "object",
+        "description": "A review, whose schema goes to the model. What comes is checked.",
+        "properties": {"review": {"type": "string"}, "stars": {"type": "integer", "minimum": 1, "maximum": 5}},
+        "required": ["review", "stars"],
+    }
+    told = f"Reply with JSON alone. It has to match this JSON Schema:\n{json.dumps(schema)}"
+    held = {"response_format": {"type": "json_schema", "json_schema": {"name": "r", "schema": schema}}} if is_held else {}
+    asked = "Write a short review of this shop.\n\nShop:\nA bakery by the station that opens at five in the morning."
+    (said,) = texts(ask(model, f"{asked}\n\n{told}", **held))
+    review = json.loads(said)
+    assert 1 <= review["stars"] <= 5
+    assert not {"JSON", "{", "schema"} & set(re.findall(r"\w+|\{", review["review"]))
+
+
 def test_a_json_object_has_the_keys_the_prompt_shows(model: SimulatedModel) -> None:
     prompt = f'Document:\n{DOCUMENT}\n\nReturn JSON: {{"topic": "...", "score": 3, "keywords": ["..."]}}'
     (text,) = texts(ask(model, prompt, response_format={"type": "json_object"}))
