@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -73,12 +74,13 @@ class FlowFiles:
             Its content, its text, and its path as people should see it.
 
         Raises:
-            PydanticCustomError: It is missing, or not YAML; the second is reported with its line.
+            PydanticCustomError: It is missing, cannot be read, or is not YAML; the last is reported with its line.
         """
         path = self.find(name)
         shown = shown_path(path)
         try:
-            text = path.read_text("utf-8")
+            with _reading(path):
+                text = path.read_text("utf-8")
             content, twice = load_yaml(text)
         except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
@@ -159,7 +161,18 @@ class DataFile(Frozen):
 
 def _data_file(files: FlowFiles, name: str) -> DataFile:
     path = files.find(name)
-    return DataFile(digest=_digest(path.read_bytes()), path=str(path))
+    with _reading(path):
+        return DataFile(digest=_digest(path.read_bytes()), path=str(path))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say of a file that cannot be read which one it is."""
+    try:
+        yield
+    except OSError as error:
+        said = f"the file '{shown_path(path)}' cannot be read: {error.strerror or error}."
+        raise PydanticCustomError("unreadable_file", "{message}", {"message": said}) from error
 
 
 def _digest(content: bytes) -> str:

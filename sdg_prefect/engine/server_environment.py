@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import math
 import os
+import shutil
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,10 +86,7 @@ def client_environment(server: Server) -> dict[str, str]:
     Args:
         server: The server of the run.
     """
-    chosen = {name: value for name, value in _CLIENT_DEFAULTS.items() if name not in os.environ}
-    if "PREFECT_LOGGING_LEVEL" not in os.environ and "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL" not in os.environ:
-        # The handler's level rather than the logger's: the UI still gets the lines that the console does not.
-        chosen["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+    chosen = _client_defaults()
     chosen["PREFECT_LOGGING_EXTRA_LOGGERS"] = _joined("PREFECT_LOGGING_EXTRA_LOGGERS", ("sdg_prefect",))
     fixed = {**_CLIENT_FIXED, "PREFECT_API_URL": server.api_url}
     if server.is_managed:
@@ -100,6 +101,32 @@ def client_environment(server: Server) -> dict[str, str]:
             **_proxy_exceptions(),
         }
     return {**chosen, **fixed}
+
+
+def serverless_environment() -> dict[str, str]:
+    """Return the variables to set before Prefect is imported where it has to do with a server of its own that keeps nothing.
+
+    Its folder is gone with this process: the usual one may be what cannot be written.
+    """
+    patience = str(math.ceil(settings().server_timeout))
+    chosen = {
+        **_client_defaults(),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": patience,
+    }
+    if "PREFECT_HOME" not in os.environ:
+        chosen["PREFECT_HOME"] = tempfile.mkdtemp(prefix="sdg-prefect-")
+        atexit.register(shutil.rmtree, chosen["PREFECT_HOME"], ignore_errors=True)
+    return chosen
+
+
+def _client_defaults() -> dict[str, str]:
+    """Return what we want of Prefect in this process and the user has not decided."""
+    chosen = {name: value for name, value in _CLIENT_DEFAULTS.items() if name not in os.environ}
+    if "PREFECT_LOGGING_LEVEL" not in os.environ and "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL" not in os.environ:
+        # The handler's level rather than the logger's: the UI still gets the lines that the console does not.
+        chosen["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+    return chosen
 
 
 def _one_certificate() -> Path:

@@ -20,6 +20,7 @@ from sdg_prefect.engine.server import (
     check_installed,
     client_environment,
     is_answering,
+    serverless_environment,
     wait_until_ready,
 )
 from sdg_prefect.engine.watching import watched
@@ -65,8 +66,7 @@ def run(options: RunOptions, observer: Observer | None = None, *, is_last: bool 
         if prepared.plan.warnings:
             watcher.say(f"{len(prepared.plan.warnings)} warning(s) about the flow; 'check' shows them.")
         server = _begin(watcher)
-        if server is not _NO_SERVER:
-            os.environ.update(client_environment(server))
+        os.environ.update(serverless_environment() if server is _NO_SERVER else client_environment(server))
         this = begin_run(prepared, run_id, watcher)
         if isinstance(this, RunReport):
             return Outcome(this, is_success=True, tables=[])

@@ -71,3 +71,13 @@ def test_a_run_whose_server_is_gone_for_good_can_be_stopped(project: Project, mo
     model.change(latency=0.0)
     assert len(project.generate(str(project.folder / "seeds.jsonl"), model.url, shard_size=2)) == 8
     assert model.stats()["completions"] == 16
+
+
+@pytest.mark.long
+def test_a_run_in_a_home_that_cannot_be_written_goes_on_without_a_server(project: Project, model: SimulatedModel) -> None:
+    project.seeds(3)
+    ran = project.run(model.url, HOME="/dev/null", SDG_PREFECT_HOME="/dev/null/sdg_prefect")
+    assert ran.code == 0, ran.stderr
+    assert "Set SDG_PREFECT_HOME to a folder that can be written. The run goes on with no UI." in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert len(project.output()) == 3

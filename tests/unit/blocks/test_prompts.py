@@ -131,3 +131,13 @@ def test_the_text_of_a_prompt_is_in_the_blocks_key_and_its_path_is_not(tmp_path:
 def test_a_prompt_field_is_the_name_of_a_file() -> None:
     with pytest.raises(ValidationError, match="expected the name of a file"):
         LLMBlock.model_validate({"block_name": "ask", "config_path": 3, "output_cols": ["a"], "model_id": "m"})
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "p.yaml").write_text(SECTIONS, "utf-8")
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(PydanticCustomError, match=r"p\.yaml' cannot be read: Permission denied\."):
+        load_prompt(FlowFiles(tmp_path), "p.yaml")
