@@ -56,9 +56,10 @@ def deploy(
     ] = None,
 ) -> None:
     """Let Prefect run a flow, by schedule, from its UI, or from a program. The flow is checked as by run; nothing is called."""
-    from sdg_prefect.engine.deploying import FLOW, Wanted, entry_of, register, schedules_of
+    from sdg_prefect.engine.deploying import FLOW, Wanted, entry_of, schedules_of
     from sdg_prefect.engine.deployment_file import write_entry
     from sdg_prefect.engine.job_variables import lost_with_container, refuse_blocks
+    from sdg_prefect.engine.registering import register
     from sdg_prefect.spec.overrides import value_of
 
     wanted = Wanted(
@@ -83,7 +84,10 @@ def deploy(
         print(f"{write}: '{entry['name']}' {'added' if is_new else 'changed'}.")
         say(f"make it:   prefect --no-prompt deploy --prefect-file {write} --name {shlex.quote(str(entry['name']))}")
         return
-    print(register(entry))
+    made = register(entry)
+    print(made.page)
+    if made.is_paused:
+        say("paused:    somebody has paused it in the UI, and it stays so until it is started again there")
     say(f"a worker:  prefect worker start --pool {shlex.quote(pool)}")
     say(f"run it:    prefect deployment run {full_name}")
 

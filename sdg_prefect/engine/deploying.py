@@ -1,31 +1,24 @@
-"""Deployments: a flow file with its options, as an entry of ``prefect.yaml`` or on the Prefect server."""
+"""Deployments: a flow file with its options, as an entry of ``prefect.yaml``."""
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
 from sdg_prefect.engine.flows import fit_for_prefect
-from sdg_prefect.engine.job_variables import fit_to_pool, job_variables, refuse_keys
+from sdg_prefect.engine.job_variables import job_variables, refuse_keys
 from sdg_prefect.engine.options import RunOptions
 from sdg_prefect.engine.partitions import of_partition
 from sdg_prefect.engine.preparing import prepare
-from sdg_prefect.engine.server import ServerError, begin, check_installed, client_environment, wait_until_ready
-from sdg_prefect.errors import FlowError, Problem, did_you_mean
-from sdg_prefect.settings import settings
+from sdg_prefect.errors import FlowError, Problem
 
 if TYPE_CHECKING:
-    from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.actions import DeploymentScheduleCreate
-    from prefect.client.schemas.objects import WorkPool
 
 ENTRYPOINT = "sdg_prefect.engine.deployable.run_flow_file"
 FLOW = "run-flow-file"
@@ -114,8 +107,12 @@ def _limit(wanted: Wanted) -> dict[str, Any]:
     return {"limit": wanted.runs_at_once, "collision_strategy": wanted.when_full}
 
 
-def schedules_of(entry: Mapping[str, Any]) -> list[DeploymentScheduleCreate]:
+def schedules_of(entry: Mapping[str, Any], *, is_active: bool = True) -> list[DeploymentScheduleCreate]:
     """Return the schedules of an entry as Prefect has them.
+
+    Args:
+        entry: As ``entry_of`` returns it.
+        is_active: False for schedules that wait until somebody starts them.
 
     Raises:
         FlowError: One cannot be read.
@@ -126,118 +123,9 @@ def schedules_of(entry: Mapping[str, Any]) -> list[DeploymentScheduleCreate]:
     made = []
     for given in entry.get("schedules", ()):
         try:
-            made.append(DeploymentScheduleCreate(schedule=construct_schedule(**given), active=True))
+            made.append(DeploymentScheduleCreate(schedule=construct_schedule(**given), active=is_active))
         except ValueError as error:
             kind, value = next(iter(given.items()))
             said = error.errors()[0]["msg"].removeprefix("Value error, ") if isinstance(error, ValidationError) else str(error)
             raise FlowError([Problem(f"--{kind} '{value}' is not a schedule: {said}.", _EXAMPLES[kind])]) from None
     return made
-
-
-def register(entry: Mapping[str, Any]) -> str:
-    """Make a deployment on the server, or change it, and return its page in the UI.
-
-    Args:
-        entry: As ``entry_of`` returns it.
-
-    Raises:
-        FlowError: The pool is not there, or refuses it.
-        ServerError: The server does not answer.
-    """
-    check_installed()
-    server = begin()
-    wait_until_ready(server)
-    os.environ.update(client_environment(server))
-    from prefect.client.orchestration import get_client
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    with temporary_settings({PREFECT_API_URL: server.api_url}), get_client(sync_client=True) as client:
-        _register_block_types()
-        pool = _pool(client, entry["work_pool"]["name"])
-        with _refusals_in_words():
-            made = _create_patiently(client, entry, pool)
-    return f"{server.ui_url}/deployments/deployment/{made}"
-
-
-def _create_patiently(client: SyncPrefectClient, entry: Mapping[str, Any], pool: WorkPool) -> Any:
-    """Make a deployment, again as long as the server's database is busy.
-
-    SQLite refuses a transaction at once that began by reading and was overtaken by another. The more a server has to do, the more
-    often that happens to this long one; the few tries of Prefect's client, each after twice the pause of the last, can all fail.
-    """
-    from prefect.exceptions import PrefectHTTPStatusError
-    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
-
-    deadline = time.monotonic() + settings().server_timeout
-    while True:
-        try:
-            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-                return _create(client, entry, pool)
-        except PrefectHTTPStatusError as error:
-            if error.response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
-                raise
-            if time.monotonic() > deadline:
-                message = (
-                    f"The Prefect server has been too busy for {settings().server_timeout:g} seconds to take the deployment."
-                )
-                raise ServerError(message, "Try again when fewer runs are at work, or let it use PostgreSQL.") from error
-
-
-def _create(client: SyncPrefectClient, entry: Mapping[str, Any], pool: WorkPool) -> Any:
-    from prefect.client.schemas.objects import ConcurrencyOptions
-    from prefect.utilities.callables import parameter_schema
-
-    from sdg_prefect.engine.deployable import run_flow_file
-
-    limit = entry.get("concurrency_limit")
-    here = {"prefect.deployments.steps.set_working_directory": {"directory": os.getcwd()}}
-    return client.create_deployment(
-        flow_id=client.create_flow_from_name(FLOW),
-        name=entry["name"],
-        description=entry.get("description") or run_flow_file.description,
-        tags=entry["tags"],
-        schedules=schedules_of(entry),
-        concurrency_limit=limit["limit"] if limit else None,
-        concurrency_options=ConcurrencyOptions(collision_strategy=limit["collision_strategy"]) if limit else None,
-        parameters=entry["parameters"],
-        work_pool_name=pool.name,
-        entrypoint=ENTRYPOINT,
-        parameter_openapi_schema=parameter_schema(run_flow_file).model_dump(exclude_unset=True),
-        enforce_parameter_schema=True,
-        # The processes of a worker begin in a folder of their own.
-        pull_steps=[here] if pool.type == "process" else [],
-        job_variables=fit_to_pool(entry["work_pool"]["job_variables"], pool),
-    )
-
-
-def _pool(client: SyncPrefectClient, name: str) -> WorkPool:
-    from prefect.exceptions import ObjectNotFound
-
-    try:
-        return client.read_work_pool(name)
-    except ObjectNotFound:
-        near = did_you_mean(name, [pool.name for pool in client.read_work_pools()])
-        hint = near if near.startswith("Did") else f"Make it: prefect work-pool create {name} --type process"
-        raise FlowError([Problem(f"there is no work pool '{name}'.", hint)]) from None
-
-
-def _register_block_types() -> None:
-    """Let the UI offer the block types of this package."""
-    from sdg_prefect.engine.prefect_blocks import DataStore, LLMEndpoint
-
-    for kind in (LLMEndpoint, DataStore):
-        kind.register_type_and_schema()
-
-
-@contextmanager
-def _refusals_in_words() -> Iterator[None]:
-    """Raise what the server or its client refuses as any other mistake of a user is raised."""
-    from prefect.exceptions import PrefectHTTPStatusError
-
-    try:
-        yield
-    except ValidationError as error:
-        raise FlowError(f"Prefect refuses the deployment: {error.errors()[0]['msg']}.") from None
-    except PrefectHTTPStatusError as error:
-        told = error.response.json() if error.response.headers.get("content-type", "").startswith("application/json") else {}
-        raise FlowError(f"Prefect refuses the deployment: {told.get('detail') or told or error.response.text}.") from error

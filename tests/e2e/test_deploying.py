@@ -129,7 +129,21 @@ def test_the_way_from_a_laptop_to_a_schedule(folder: Path, api: str) -> None:
         soon = datetime.now(UTC) + timedelta(seconds=10)
         give(f"{often} --rrule 'DTSTART:{soon:%Y%m%dT%H%M%SZ}\nRRULE:FREQ=MINUTELY'", folder, api)
         wait_for(lambda: "COMPLETED" in states_of(api, "often"), "a scheduled run")
+
+        # Who has paused it starts it again; and its name is no other flow's.
+        before = ask("GET", f"{api}/deployments/name/run-flow-file/often").json()
+        ask("PATCH", f"{api}/deployments/{before['id']}/schedules/{before['schedules'][0]['id']}", json={"active": False})
+        give(f"{often} --interval 1h", folder, api)
+        (schedule,) = ask("GET", f"{api}/deployments/name/run-flow-file/often").json()["schedules"]
+        assert (schedule["active"], schedule["schedule"]["interval"]) == (False, 3600)
+        (folder / "other.yaml").write_text("name: other\n" + (folder / "flow.yaml").read_text("utf-8"), "utf-8")
+        other = start(
+            shlex.split(often.removeprefix(_OURS).replace("flow.yaml", "other.yaml")), folder, user_environment()
+        ).wait()
+        assert (other.code, f"'often' of another flow, {folder / 'flow.yaml'}." in other.stderr) == (2, True), other.stderr
         give(often, folder, api)
+        # One that has begun would take the new seed for itself.
+        wait_for(lambda: not {"PENDING", "RUNNING"} & set(states_of(api, "often")), "the end of the scheduled runs")
         kept = ask("GET", f"{api}/deployments/name/run-flow-file/often").json()
         assert kept["schedules"] == []
         assert (kept["global_concurrency_limit"]["limit"], kept["concurrency_options"]["collision_strategy"]) == (1, "ENQUEUE")
