@@ -29,6 +29,8 @@ _SERVER_DEFAULTS = {
     f"{_RECORDER}READ_BATCH_SIZE": "100",
     f"{_RECORDER}FLUSH_INTERVAL": "1",
     "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+    # In memory they would be gone when the server is started again, and Prefect ends runs of deployments that lose theirs.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
 }
 _SERVER_FIXED = {
     "PREFECT_PROFILE": _PROFILE,

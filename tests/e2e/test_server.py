@@ -20,7 +20,7 @@ import pytest
 
 from sdg_prefect.engine import server
 from sdg_prefect.settings import settings
-from tests.e2e.servers import a_home
+from tests.e2e.servers import a_home, ask
 from tests.ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -114,10 +114,14 @@ def test_an_interrupt_of_the_run_leaves_the_server_running(home: Path) -> None:
     assert running.pid == pid
 
 
-def test_a_killed_server_is_revived_on_its_port(home: Path) -> None:
+def test_a_killed_server_is_revived_on_its_port_and_knows_who_holds_a_place(home: Path) -> None:
     first = server.begin()
     server.wait_until_ready(first)
     assert first.pid is not None
+    limits = f"{first.api_url}/v2/concurrency_limits"
+    ask("POST", f"{limits}/", json={"name": "places", "limit": 1})
+    wanted = {"names": ["places"], "slots": 1, "mode": "concurrency", "lease_duration": 300}
+    lease = ask("POST", f"{limits}/increment-with-lease", json=wanted).json()["lease_id"]
     os.kill(first.pid, signal.SIGKILL)
     deadline = time.monotonic() + 5
     while server.status() is not None and time.monotonic() < deadline:
@@ -128,6 +132,8 @@ def test_a_killed_server_is_revived_on_its_port(home: Path) -> None:
     assert second.pid != first.pid
     server.wait_until_ready(second)
     assert server.revive(second) == second
+    # Prefect ends a run of a deployment whose place is lost.
+    assert ask("POST", f"{limits}/leases/{lease}/renew", json={"lease_duration": 300}).is_success
 
 
 def test_a_server_is_not_revived_where_another_program_listens_now(home: Path) -> None:
