@@ -14,7 +14,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
-from sdg_prefect.engine.server_environment import client_environment, serverless_environment
+from sdg_prefect.engine.server_environment import client_environment
 from sdg_prefect.engine.server_installed import InstalledSetError, check_installed
 from sdg_prefect.engine.server_process import HOST, Address, ServerError, end, exclusive, last_words, log_file, spawn
 from sdg_prefect.settings import settings
@@ -30,7 +30,6 @@ __all__ = [
     "is_answering",
     "named_or_running",
     "revive",
-    "serverless_environment",
     "status",
     "stop",
     "wait_until_ready",

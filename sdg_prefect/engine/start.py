@@ -20,9 +20,9 @@ from sdg_prefect.engine.server import (
     check_installed,
     client_environment,
     is_answering,
-    serverless_environment,
     wait_until_ready,
 )
+from sdg_prefect.engine.server_environment import serverless_environment
 from sdg_prefect.engine.watching import watched
 from sdg_prefect.errors import InputError, Interrupted
 from sdg_prefect.report.progress import Observer, Silent
