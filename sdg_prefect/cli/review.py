@@ -56,7 +56,7 @@ def review(
     write_decision(root, asked.review_id, decision.model_dump(mode="json"))
     say(f"{decision}: {asked.rows:,} rows of block '{asked.block}', run {asked.run_id}.")
     if left := wake(asked, decision.model_dump(mode="json")):
-        say(f"The decision is kept. Its suspended run has to be resumed by hand, at {asked.ui_url}: {left}")
+        say(f"The decision is kept. {left}")
 
 
 def _decision(*, approve: bool, drop: Sequence[str], drop_where: str, stop: bool, note: str) -> Decision | None:

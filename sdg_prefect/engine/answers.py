@@ -8,6 +8,7 @@ from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRunInput
+from prefect.client.schemas.responses import SetStateStatus
 from prefect.exceptions import ObjectNotFound
 
 from sdg_prefect.engine.forms import BY_UI, DecisionForm, MoreBudget
@@ -48,7 +49,7 @@ async def keep_decisions(root: Root, flow_run_id: UUID) -> None:
 
 
 async def resume(flow_run_id: UUID, decision: Mapping[str, Any]) -> str:
-    """Resume a flow run that is suspended at a review, and return what keeps it from going on; empty if nothing does.
+    """Resume a flow run that is suspended at a review, and say what keeps it from going on; nothing if it does.
 
     Args:
         flow_run_id: The flow run. One that is about to be suspended finds the decision by itself.
@@ -58,12 +59,14 @@ async def resume(flow_run_id: UUID, decision: Mapping[str, Any]) -> str:
         try:
             flow_run = await client.read_flow_run(flow_run_id)
         except ObjectNotFound:
-            return "this Prefect server does not know it"
+            return "This Prefect server does not know the run that waits: resume it by hand."
         if flow_run.state is None or not flow_run.state.is_paused():
             is_over = flow_run.state is not None and flow_run.state.is_final()
-            return f"it is {flow_run.state_name}, and Retry starts it again" if is_over else ""
+            return f"The run is {flow_run.state_name} by now; Retry, or another run, heeds the decision." if is_over else ""
         answer = await client.resume_flow_run(flow_run_id, as_answer(decision))
-    return str(getattr(answer.details, "reason", "") or "") if answer.status != "ACCEPT" else ""
+    if answer.status == SetStateStatus.ACCEPT:
+        return ""
+    return f"The run that waits cannot be resumed: {getattr(answer.details, 'reason', None) or answer.status.value}"
 
 
 def as_answer(decision: Mapping[str, Any]) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class Reviews:
             shown=block.shown(table),
             asked_at=time.time(),
             ui_url=self.view.page,
-            flow_run_id=self.view.deployed_id if self.view.can_suspend else "",
+            flow_run_id=self.view.deployed_id if self.view.can_suspend and self.view.options.reviews == "wait" else "",
         )
         known = await asyncio.to_thread(read_decision, self.live.root, review.review_id)
         if known is None:

@@ -14,7 +14,7 @@ from sdg_prefect.store.reviews import Review
 
 
 def wake(review: Review, decision: Mapping[str, Any]) -> str:
-    """Resume the run of a deployment that is suspended at a review, and return why that is left to a person; empty if it is not.
+    """Resume the run of a deployment that is suspended at a review, and say why that is left to a person; nothing if it is not.
 
     Args:
         review: What was asked.
@@ -22,12 +22,13 @@ def wake(review: Review, decision: Mapping[str, Any]) -> str:
     """
     if not review.flow_run_id:
         return ""
+    by_hand = f"The run that waits has to be resumed by hand, at {review.ui_url}"
     try:
         server = named_or_running()
     except SdgError as error:
-        return str(error)
+        return f"{by_hand}: {error}"
     if server is None:
-        return "PREFECT_API_URL names no Prefect server"
+        return f"{by_hand}, or set PREFECT_API_URL to its server and give the command again."
     os.environ.update(client_environment(server))
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -38,4 +39,4 @@ def wake(review: Review, decision: Mapping[str, Any]) -> str:
         with temporary_settings({PREFECT_API_URL: server.api_url}):
             return asyncio.run(resume(UUID(review.flow_run_id), decision))
     except SERVER_LOST as error:
-        return f"{server.api_url}: {error}".splitlines()[0]
+        return f"{by_hand}: {server.api_url} does not answer ({type(error).__name__})."

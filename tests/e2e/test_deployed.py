@@ -197,8 +197,11 @@ def test_a_deployed_run_waits_for_money_and_for_a_decision_without_a_process(
     # A place among the runs of the deployment, and on the worker, would be lost to others, and Prefect would end who kept it.
     wait_for(lambda: below(run) == ["Stopped by budget", "Waits for review"], "the end of the second run below")
     assert model.stats()["completions"] == ROWS
-    decided = project.command("review", "--storage", "store", "--drop-where", "'Island 5 ' in document").wait()
-    assert (decided.code, "by hand" in decided.stderr) == (0, False), decided.stderr
+    decision = ("review", "--storage", "store", "--drop-where", "'Island 5 ' in document")
+    nobody = project.command(*decision, PREFECT_API_URL="http://127.0.0.1:9/api").wait()
+    assert (nobody.code, "The run that waits has to be resumed by hand, at http" in nobody.stderr) == (0, True), nobody.stderr
+    decided = project.command(*decision).wait()
+    assert (decided.code, "The decision is kept" in decided.stderr) == (0, False), decided.stderr
     ended = wait_for_state(run, "Completed", "Failed", "Crashed")
     assert ended["state_name"] == "Completed", ended["state"]
     assert (model.stats()["completions"], len(project.output())) == (CALLS - 1, ROWS - 1)
