@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 @block("JudgeAnswer")
 class JudgeAnswer(Judge):
-    """Have a model grade a response by a rubric, with reasons; of a list of responses each by itself.
+    """Have a model grade a response by a rubric, with reasons; of a list of responses each different one by itself.
 
     With ``n`` above 1 in ``gen_kwargs`` the score is the mean of the grades. A row is rejected if one of its responses gets no
     grade. ``style: prometheus`` writes the prompt in the layout of the Prometheus judges (Kim et al., 2024, arXiv:2405.01535).
     """
 
+    version: ClassVar[int] = 2
     example: ClassVar[Example] = Example(
         config={"model_id": "judge", "instruction_col": "question", "response_col": "answer", "rubric": {1: "wrong", 2: "right"}},
         rows=[{"question": "Who dances?", "answer": "Bees."}],
@@ -78,32 +79,25 @@ class JudgeAnswer(Judge):
         import pyarrow as pa
 
         table = to_table(rows)
-        places, requests = self._ask(table, context)
-        graded: dict[int, list[tuple[float, str]]] = {place: [] for place in places}
-        for place, answer in zip(places, context.complete(requests), strict=True):
-            if place not in graded:
-                continue
-            grade = self._grade(answer)
-            if isinstance(grade, tuple):
-                graded[place].append(grade)
-                continue
-            del graded[place]
-            if isinstance(grade, Failure):
-                reject_failure(context, place, grade)
-            else:
-                context.reject(place, grade.error, grade.message, raw=grade.raw)
+        asked, requests = self._ask(table, context)
+        grades = [self._grade(answer) for answer in context.complete(requests)]
         expansion = Expansion(tuple(self.writes()))
-        for place, grades in graded.items():
-            scores: list[Any] = [score for score, _ in grades]
-            said: list[Any] = [feedback for _, feedback in grades]
-            values = [scores, said] if self.lists else [scores[0], said[0]]
-            expansion.add(place, values[: len(expansion.columns)])
+        for place, numbers in asked.items():
+            found = [grades[number] for number in numbers]
+            fault = next((one for one in found if not isinstance(one, tuple)), None)
+            if isinstance(fault, Failure):
+                reject_failure(context, place, fault)
+            elif fault is not None:
+                context.reject(place, fault.error, fault.message, raw=fault.raw)
+            else:
+                values = [list(one) for one in zip(*(one for one in found if isinstance(one, tuple)), strict=True)]
+                expansion.add(place, (values if self.lists else [value[0] for value in values])[: len(expansion.columns)])
         kinds = [pa.float64(), pa.string()]
         return to_dataset(expansion.table(table, [pa.list_(kind) if self.lists else kind for kind in kinds]))
 
-    def _ask(self, table: pa.Table, context: Context) -> tuple[list[int], list[Request]]:
-        """Make a request for each response; a row without any is rejected."""
-        places, requests = [], []
+    def _ask(self, table: pa.Table, context: Context) -> tuple[dict[int, list[int]], list[Request]]:
+        """Make a request for each different response of a row; return which one is about which of its responses."""
+        asked, requests = dict[int, list[int]](), list[Request]()
         ids = ids_of(table)
         for place, row in enumerate(table.select(list(dict.fromkeys(self.reads()))).to_pylist()):
             try:
@@ -111,19 +105,24 @@ class JudgeAnswer(Judge):
             except NoRequest as error:
                 context.reject(place, error.error, str(error))
                 continue
-            for number, response in enumerate(responses):
-                reference = None if self.reference_col is None else row[self.reference_col]
-                said = grade_prompt(
-                    str(row[self.instruction_col] or ""),
-                    str(response),
-                    None if reference is None else str(reference),
-                    self.criterion,
-                    self.rubric,
-                    prometheus=self.style == "prometheus",
-                )
-                places.append(place)
-                requests.append(self._request(ids[place], said, number))
-        return places, requests
+            numbers: dict[str, int] = {}
+            for sample, response in enumerate(map(str, responses)):
+                if response not in numbers:
+                    numbers[response] = len(requests)
+                    requests.append(self._request(ids[place], self._prompt(row, response), sample))
+            asked[place] = [numbers[str(response)] for response in responses]
+        return asked, requests
+
+    def _prompt(self, row: Mapping[str, Any], response: str) -> str:
+        reference = None if self.reference_col is None else row[self.reference_col]
+        return grade_prompt(
+            str(row[self.instruction_col] or ""),
+            response,
+            None if reference is None else str(reference),
+            self.criterion,
+            self.rubric,
+            prometheus=self.style == "prometheus",
+        )
 
     def _grade(self, answer: Completion | Failure) -> tuple[float, str] | Failure | Fault:
         if isinstance(answer, Failure):

@@ -25,15 +25,20 @@ if TYPE_CHECKING:
 
 Winner = Literal["first", "second", "tie"]
 
+_MEANT: tuple[dict[str, Winner], ...] = ({"A": "first", "B": "second"}, {"A": "second", "B": "first"})
+"""What a verdict says of the responses as they stand in the row: the first time, and with the two in the other order."""
+
 
 @block("JudgePair")
 class JudgePair(Judge):
     """Have a model say which of two responses is better, asked twice with the two in either order.
 
     Judges favour what stands first (or last). So only a verdict that holds in both orders counts; where the two contradict each
-    other it is a tie (Zheng et al., 2023, arXiv:2306.05685). ``chosen_col`` and ``rejected_col`` make pairs for DPO of it.
+    other it is a tie (Zheng et al., 2023, arXiv:2306.05685). Responses that say the same, letter for letter, are a tie for which
+    nobody is asked. ``chosen_col`` and ``rejected_col`` make pairs for DPO of it.
     """
 
+    version: ClassVar[int] = 2
     leaves_out: ClassVar[Literal["filtered"]] = "filtered"
     example: ClassVar[Example] = Example(
         config={"model_id": "judge", "instruction_col": "question", "first_col": "a", "second_col": "b"},
@@ -70,6 +75,9 @@ class JudgePair(Judge):
     def calls_per_row(self) -> int:
         return 2 if self.swap else 1
 
+    def calls_range(self) -> tuple[int, int, int | None]:
+        return 0, self.calls_per_row(), self.calls_per_row()
+
     def asks(self) -> object:
         return self.criterion
 
@@ -78,39 +86,39 @@ class JudgePair(Judge):
         import pyarrow as pa
 
         table = to_table(rows)
-        kept, requests = self._ask(table, context)
-        orders = self.calls_per_row()
-        answers = context.complete(requests)
+        asked, requests = self._ask(table, context)
+        verdicts = [_verdict(answer) for answer in context.complete(requests)]
         places: list[int] = []
         winners: list[Winner] = []
-        for number, place in enumerate(kept):
-            verdicts = [_verdict(answer) for answer in answers[number * orders : (number + 1) * orders]]
-            fault = next((one for one in verdicts if not isinstance(one, str)), None)
+        for place, numbers in asked.items():
+            found = [verdicts[number] for number in numbers]
+            fault = next((one for one in found if not isinstance(one, str)), None)
             if isinstance(fault, Failure):
                 reject_failure(context, place, fault)
             elif fault is not None:
                 context.reject(place, fault.error, fault.message, raw=fault.raw)
             else:
-                winner = _winner([one for one in verdicts if isinstance(one, str)])
+                winner = _winner([one for one in found if isinstance(one, str)])
                 if winner != "tie" or self.ties == "keep":
                     places.append(place)
                     winners.append(winner)
         return to_dataset(self._table(table.take(pa.array(places, pa.int64())), winners))
 
-    def _ask(self, table: pa.Table, context: Context) -> tuple[list[int], list[Request]]:
-        kept, requests = [], []
+    def _ask(self, table: pa.Table, context: Context) -> tuple[dict[int, range], list[Request]]:
+        """Make the requests; return for each row which ones are about it: none where its responses are equal."""
+        asked, requests = dict[int, range](), list[Request]()
         ids = ids_of(table)
         for place, row in enumerate(table.select(list(self.reads())).to_pylist()):
-            first, second = row[self.first_col], row[self.second_col]
             if empty := [name for name in (self.first_col, self.second_col) if not _is_response(row[name])]:
                 context.reject(place, "NoResponse", f"'{empty[0]}' does not hold a response.")
                 continue
-            kept.append(place)
-            pairs = [(first, second), (second, first)][: self.calls_per_row()]
-            for number, (one, other) in enumerate(pairs):
-                said = compare_prompt(str(row[self.instruction_col] or ""), str(one), str(other), self.criterion)
+            first, second = str(row[self.first_col]), str(row[self.second_col])
+            orders = [] if first == second else [(first, second), (second, first)][: self.calls_per_row()]
+            asked[place] = range(len(requests), len(requests) + len(orders))
+            for number, (one, other) in enumerate(orders):
+                said = compare_prompt(str(row[self.instruction_col] or ""), one, other, self.criterion)
                 requests.append(self._request(ids[place], said, number))
-        return kept, requests
+        return asked, requests
 
     def _table(self, table: pa.Table, winners: Sequence[Winner]) -> pa.Table:
         import pyarrow as pa
@@ -148,9 +156,6 @@ def _verdict(answer: Completion | Failure) -> str | Failure | Fault:
 
 
 def _winner(verdicts: Sequence[str]) -> Winner:
-    """Return who wins: of two verdicts the second was given with the responses the other way round."""
-    meant = [{"A": "first", "B": "second"}.get(verdicts[0], "tie")]
-    meant += [{"A": "second", "B": "first"}.get(verdict, "tie") for verdict in verdicts[1:]]
-    if len(set(meant)) > 1:
-        return "tie"
-    return "first" if meant[0] == "first" else "second" if meant[0] == "second" else "tie"
+    """Return who wins: of two verdicts the second was given with the responses the other way round; without any it is a tie."""
+    meant: set[Winner] = {_MEANT[number].get(verdict, "tie") for number, verdict in enumerate(verdicts)}
+    return meant.pop() if len(meant) == 1 else "tie"

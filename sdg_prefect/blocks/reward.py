@@ -12,6 +12,7 @@ from sdg_prefect.blocks.asking import NoRequest, responses_in
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.expansion import Expansion, reject_failure
+from sdg_prefect.blocks.judges import Fault
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.models.endpoint import Endpoint
@@ -115,7 +116,7 @@ class PRMBlock(Block):
 
 @block("ScoreAnswer")
 class ScoreAnswer(Block):
-    """Score a response with a reward model; of a list of responses each by itself, for ``ChooseBest``.
+    """Score a response with a reward model; of a list of responses each different one by itself, for ``ChooseBest``.
 
     The model's endpoint has ``client: pooling``, and as ``api_base`` the whole address of vLLM's ``/pooling`` or ``/classify``.
     Its chat template makes the instruction and the response one text. The score is what the model gives, whatever its range.
@@ -160,7 +161,7 @@ class ScoreAnswer(Block):
         import pyarrow as pa
 
         table = to_table(rows)
-        places, requests = [], []
+        asked, requests = dict[int, list[int]](), list[Request]()
         columns = (table.column(name).to_pylist() for name in self.reads())
         for place, (row_id, instruction, value) in enumerate(zip(ids_of(table), *columns, strict=True)):
             try:
@@ -168,28 +169,32 @@ class ScoreAnswer(Block):
             except NoRequest as error:
                 context.reject(place, error.error, str(error))
                 continue
-            for number, response in enumerate(responses):
-                said = [{"role": "user", "content": str(instruction)}, {"role": "assistant", "content": str(response)}]
-                places.append(place)
-                requests.append(Request(self.model_id, row_id, messages=said, sample=number))
-        scores: dict[int, list[float]] = {place: [] for place in places}
-        for place, answer in zip(places, context.complete(requests), strict=True):
-            if place in scores and not self._is_scored(scores[place], place, answer, context):
-                del scores[place]
+            numbers: dict[str, int] = {}
+            for sample, response in enumerate(map(str, responses)):
+                if response not in numbers:
+                    numbers[response] = len(requests)
+                    said = [{"role": "user", "content": str(instruction)}, {"role": "assistant", "content": response}]
+                    requests.append(Request(self.model_id, row_id, messages=said, sample=sample))
+            asked[place] = [numbers[str(response)] for response in responses]
+        scores = [_score(answer) for answer in context.complete(requests)]
         expansion = Expansion((self.output_col,))
-        for place, found in scores.items():
-            expansion.add(place, [found if self.lists else found[0]])
+        for place, known in asked.items():
+            found = [scores[number] for number in known]
+            fault = next((one for one in found if not isinstance(one, float)), None)
+            if isinstance(fault, Failure):
+                reject_failure(context, place, fault)
+            elif fault is not None:
+                context.reject(place, fault.error, fault.message, raw=fault.raw)
+            else:
+                expansion.add(place, [found if self.lists else found[0]])
         return to_dataset(expansion.table(table, pa.list_(pa.float64()) if self.lists else pa.float64()))
 
-    def _is_scored(self, scores: list[float], place: int, answer: Completion | Failure, context: Context) -> bool:
-        """Take the score of an answer; False where there is none, and the row is rejected."""
-        if isinstance(answer, Failure):
-            reject_failure(context, place, answer)
-            return False
-        said = (answer.choices[0].text if answer.choices else None) or ""
-        try:
-            scores.append(float(json.loads(said)[-1]))
-        except (ValueError, IndexError, TypeError):
-            context.reject(place, "NoScore", "there is no number in the reply of the reward model.", raw=said)
-            return False
-        return True
+
+def _score(answer: Completion | Failure) -> float | Failure | Fault:
+    if isinstance(answer, Failure):
+        return answer
+    said = (answer.choices[0].text if answer.choices else None) or ""
+    try:
+        return float(json.loads(said)[-1])
+    except (ValueError, IndexError, TypeError):
+        return Fault("NoScore", "there is no number in the reply of the reward model.", said)

@@ -108,6 +108,14 @@ def test_a_list_of_responses_gets_a_list_of_scores() -> None:
     assert made.requests[0].key("") != made.requests[1].key("")
 
 
+def test_equal_responses_of_a_list_are_graded_once_and_all_of_them_fail_together() -> None:
+    made = graded(lambda prompt: f"<score>{2 if 'x1' in prompt else 4}</score>", {"q": "?", "a": ["x1", "x2", "x1"]}, lists=True)
+    assert (made.rows[0]["score"], len(made.requests)) == ([2, 4, 2], 2)
+    assert [request.sample for request in made.requests] == [0, 1]
+    made = graded("no grade", {"q": "?", "a": ["x1", "x1"]}, lists=True)
+    assert ([one.error for one in made.rejects], made.rows) == (["NoScore"], [])
+
+
 def test_rows_without_a_response_or_a_grade_are_rejected() -> None:
     assert graded("<score>3</score>", {"q": "?", "a": None}).rejects[0].error == "NoResponse"
     assert graded("<score>3</score>", {"q": "?", "a": []}, lists=True).rejects[0].error == "NoResponse"
@@ -167,6 +175,21 @@ def test_pairs_for_preference_training_come_out() -> None:
     tie = compared(lambda _: "<verdict>tie</verdict>", chosen_col="chosen", rejected_col="rejected")
     assert (tie.rows[0]["chosen"], tie.rows[0]["rejected"]) == (None, None)
     assert compared(lambda _: "<verdict>tie</verdict>", ties="leave_out").counts.filtered == 1
+
+
+@pytest.mark.parametrize("swap", [True, False])
+def test_equal_responses_are_a_tie_that_nobody_is_asked_about(swap: bool) -> None:
+    rows = [
+        {"q": "?", "a": "same", "b": "same"},
+        {"q": "?", "a": "x", "b": "longer"},
+        {"q": "?", "a": "", "b": ""},
+        {"q": "?", "a": "Same", "b": "same"},
+    ]
+    made = compared(prefers_what_is_longer, rows, swap=swap, chosen_col="chosen", rejected_col="rejected")
+    assert [row["winner"] for row in made.rows][:3] == ["tie", "second", "tie"]
+    assert (made.rows[0]["chosen"], made.rows[0]["rejected"]) == (None, None)
+    assert len(made.requests) == (4 if swap else 2)
+    assert compared([], rows[:1], ties="leave_out").counts.filtered == 1
 
 
 def test_pairs_without_a_response_or_a_verdict_are_rejected() -> None:

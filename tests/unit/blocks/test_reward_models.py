@@ -21,6 +21,11 @@ def test_each_response_is_scored_by_itself() -> None:
     assert made.prompts == ["user: Why?\nassistant: b", "user: Why?\nassistant: c"]
 
 
+def test_equal_responses_are_scored_once() -> None:
+    made = run_block(LIST, [{"q": "Why?", "a": ["b", "c", "b"]}], {"c": "[0.5]", "b": "[1]"})
+    assert (made.rows[0]["score"], len(made.requests)) == ([1, 0.5, 1], 2)
+
+
 @pytest.mark.parametrize(
     ("row", "reply", "error"),
     [
