@@ -8,11 +8,14 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 # Where that is forbidden, each of a hundred processes would compile all libraries anew.
 unexport PYTHONDONTWRITEBYTECODE
 
+DOCLING := build/docling-venv
+DOCLING_MODELS := build/docling-models
+
 QUICKSTART := examples/quickstart
 ROWS := out/quickstart.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long test-ray test-pools check docs bench browser kills clean
+.PHONY: help run test test-long test-ray test-pools test-docling check docs bench browser kills clean
 
 help:  ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /:/' | awk -F: '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -35,6 +38,10 @@ test-ray: $(VENV)/.ray  ## Run the tests on Ray, after installing it
 
 test-pools: $(VENV)/.pools  ## Compare deployments with what Docker and Kubernetes take, after installing the workers of such pools
 	$(BIN)/python -m pytest tests/e2e/test_pools.py -n 0
+
+# docling reads what other libraries read elsewhere, and brings gigabytes: it gets an environment of its own.
+test-docling: $(DOCLING)/.made $(DOCLING_MODELS)/.made  ## Read documents by docling, after installing it and teaching it a small model of pages
+	$(DOCLING)/bin/python -m pytest tests/unit/store/test_docling.py -n 0
 
 check: $(VENV)/.dev  ## Lint, check types and check the layers
 	$(BIN)/ruff check
@@ -91,4 +98,16 @@ $(VENV)/.ray: $(VENV)/.dev
 
 $(VENV)/.pools: $(VENV)/.dev
 	$(PIP) -e '.[docker,kubernetes]' 'kubernetes-validate>=1.37'
+	@touch $@
+
+$(DOCLING)/.made: pyproject.toml
+	$(PYTHON) -m venv $(DOCLING)
+	$(DOCLING)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --upgrade pip
+	$(DOCLING)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -e '.[docling]' pytest pytest-timeout pytest-xdist \
+	  pytest-rerunfailures hypothesis
+	@touch $@
+
+# Threads that wait for one another are slower than one where the machine has something else to do.
+$(DOCLING_MODELS)/.made: $(DOCLING)/.made tests/docling_models.py
+	OMP_NUM_THREADS=1 $(DOCLING)/bin/python -m tests.docling_models $(DOCLING_MODELS)
 	@touch $@

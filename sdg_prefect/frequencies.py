@@ -14,9 +14,12 @@ Sighting = tuple[str, str, int]
 
 _MOST_VALUES = 64
 _MOST_BUCKETS = 2000
-_LONGEST_VALUE = 120
+_LONGEST_VALUE = 200
 OTHERS = "others"
 """Stands for the values of a trait beyond the first 64: what a server calls itself, say, is not ours to bound."""
+
+WARNING = "warning"
+"""The trait whose values are what blocks warn of."""
 
 _GAMMA = 1.1
 _LOG_GAMMA = math.log(_GAMMA)

@@ -40,6 +40,13 @@ class Context(Protocol):
         """Return a generator of random numbers that depends on the block and the row only, not on shards or time."""
         ...
 
+    def warn(self, message: str) -> None:
+        """Say what a user should know of the rows as a whole, in a sentence of 200 characters at most.
+
+        The run says it once, and its report shows it among the warnings, also where the block's work was done by an earlier run.
+        """
+        ...
+
     def log(self, message: str) -> None:
         """Write one line to the run's log. For what concerns the shard; never per row."""
         ...

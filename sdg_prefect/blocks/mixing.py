@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from sdg_prefect.blocks.base import Block, Columns
 from sdg_prefect.blocks.columns import unquoted
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.registry import block
+from sdg_prefect.errors import did_you_mean
 from sdg_prefect.rows import PART_ROWS, ROW_ID, to_table
 
 if TYPE_CHECKING:
@@ -21,13 +23,31 @@ if TYPE_CHECKING:
 
     from sdg_prefect.blocks.context import Context
 
+_SHOWN = 100
+"""Kinds among which one looks for what the recipe may mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is kept of a kind."""
+
+    name: str | bool | int | float
+    fraction: float
+    there: int
+    rows: int
+
+    @property
+    def share(self) -> str:
+        return f"{100 * self.fraction:.3g} %"
+
 
 @block("MixRows")
 class MixRows(Block):
     """Keep as many rows of each kind as a recipe says, drawn by chance, the same ones for the same rows.
 
     The kind is the value of a column. As many rows are kept in all as the scarcest kind allows, or ``total`` if that is fewer.
-    Rows of a kind that the recipe does not name are left out, unless it has ``others``.
+    Rows of a kind that the recipe does not name are left out, unless it has ``others``. The run warns where no row of a kind is
+    left that it names.
     """
 
     family: ClassVar[str] = "Data for training"
@@ -69,9 +89,25 @@ class MixRows(Block):
         for number, count in enumerate(whole):
             places = (kinds == number).nonzero()[0]
             kept[places[np.argsort(ranks[places], kind="stable")[:count]]] = True
-        shown = ", ".join(f"{count} of {of} {name!r}" for name, count, of in zip(names, whole, counts, strict=True))
-        context.log(f"keeps {shown}")
+        told = [_Kept(*one) for one in zip(names, fractions, counts, whole, strict=True)]
+        context.log(f"keeps {', '.join(f'{kind.rows} of {kind.there} {kind.name!r}' for kind in told)}")
+        for warning in self._lacks(told, table.column(self.column)):
+            context.warn(warning)
         return rows.select(kept.nonzero()[0])
+
+    def _lacks(self, kept: Sequence[_Kept], column: pa.ChunkedArray) -> Iterator[str]:
+        """Say of which kinds no row is kept, though the recipe wants some: no row is of them, or their share is too small."""
+        missing = [kind for kind in kept if not kind.there]
+        there = {str(value) for value in column.unique().to_pylist()[:_SHOWN] if value is not None} if missing else set()
+        for kind in missing:
+            lack = f"no row has {kind.name!r} in '{self.column}', of which the recipe wants {kind.share}"
+            yield f"{lack}, so that none of any kind is kept. {did_you_mean(str(kind.name), there)}".rstrip()
+        if not missing:
+            yield from (
+                f"no row of {kind.name!r} is kept: so few are kept in all that {kind.share} is less than one."
+                for kind in kept
+                if not kind.rows
+            )
 
     def _kinds_of(self, column: pa.ChunkedArray, names: list[str | bool | int | float]) -> npt.NDArray[np.int32]:
         """Return for each row the number of its kind; -1 where the recipe has none for it."""

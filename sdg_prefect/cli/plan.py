@@ -66,7 +66,11 @@ def _look_ahead(plan: Plan, asked: RunOptions) -> Outlook:
     """Look into the seeds and the store, for which the heavy libraries are needed."""
     from sdg_prefect.engine.looking import look_ahead
 
-    return look_ahead(plan, asked)
+    doubts: list[str] = []
+    outlook = look_ahead(plan, asked, doubts)
+    for doubt in doubts:
+        say(doubt)
+    return outlook
 
 
 def _draw(plan: Plan, picture: Path) -> None:

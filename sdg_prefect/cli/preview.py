@@ -105,7 +105,10 @@ def _preview(asked: RunOptions) -> Preview:
     check_storage(asked.storage)
     for warning in prepared.plan.warnings:
         say(str(warning))
-    seeds = read_seeds_of(asked, prepared.spec)
+    doubts: list[str] = []
+    seeds = read_seeds_of(asked, prepared.spec, doubts)
+    for doubt in doubts:
+        say(doubt)
 
     from sdg_prefect.engine.previewing import asked_in_batches
     from sdg_prefect.engine.previewing import preview as take_through

@@ -76,6 +76,9 @@ class _Chosen:
     def random(self, row_id: str) -> random.Random:
         return self.whole.random(row_id)
 
+    def warn(self, message: str) -> None:
+        self.whole.warn(message)
+
     def log(self, message: str) -> None:
         self.whole.log(message)
 

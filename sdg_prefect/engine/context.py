@@ -11,7 +11,7 @@ from sdg_prefect.counts import Counts, Sum
 from sdg_prefect.engine.doing import row_random
 from sdg_prefect.engine.log import logger
 from sdg_prefect.errors import EndpointError, TransientError
-from sdg_prefect.frequencies import Frequencies
+from sdg_prefect.frequencies import WARNING, Frequencies
 from sdg_prefect.frozen import canonical
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.plan.plan import Step
@@ -135,6 +135,11 @@ class ShardContext:
     def random(self, row_id: str) -> random.Random:
         """Return a generator seeded by the block's key and the row."""
         return row_random(self._step, row_id)
+
+    def warn(self, message: str) -> None:
+        """Keep a warning with what the shard gives, which its run and its report tell."""
+        with self._guard:
+            self.seen.note([(WARNING, message, 1)])
 
     def log(self, message: str) -> None:
         """Write a line to the run's log."""

@@ -48,6 +48,8 @@ class Keeping:
     run_id: str
     plan: Plan
     options: RunOptions
+    doubts: Sequence[str] = ()
+    """What may be missing of the documents that the seeds were read from."""
     timeline: Timeline = field(default_factory=Timeline)
     delivery: Delivery | None = None
     """The rows, if the run came to its end."""
@@ -153,6 +155,7 @@ class Keeping:
                 "address": self._address(self.options.input, str(self.uses.get("input"))),
                 "files": self._origin.get("input", []),
                 "pdf": self._pdf,
+                "doubts": list(self.doubts),
                 "stored": self.uses.get("input"),
                 "rows": report.rows_in,
                 "columns": list(seeds[0].columns) if seeds else [],

@@ -40,12 +40,18 @@ _SAMPLE = 200
 """Rows whose prompts are written to count them where the ledger has nothing, and replies that averages are taken of."""
 
 
-def look_ahead(plan: Plan, options: RunOptions) -> Outlook:
-    """Walk a plan through the store and the ledger without running anything or calling a model."""
+def look_ahead(plan: Plan, options: RunOptions, warnings: list[str] | None = None) -> Outlook:
+    """Walk a plan through the store and the ledger without running anything or calling a model.
+
+    Args:
+        plan: What to look at.
+        options: How it would be run.
+        warnings: Gets what the user should know of the seeds.
+    """
     from sdg_prefect.engine.seeding import read_input
 
     root = Root.chosen(options.storage)
-    seeds = read_input(options, in_store=False)
+    seeds = read_input(options, in_store=False, warnings=warnings)
     sizes, history, assumed = plan.sizes(options.shard_size), History(root, plan.name), ""
     if plan.target is not None:
         seeds, assumed = _counted_on(plan.target, seeds, history.rows_per_candidate)

@@ -120,6 +120,9 @@ class RehearsalContext:
         """Return the generator that a run would give."""
         return row_random(self.step, row_id)
 
+    def warn(self, message: str) -> None:
+        """Rows that are only guessed at are nothing to warn of."""
+
     def log(self, message: str) -> None:
         """Nothing is logged before a run."""
 

@@ -71,7 +71,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.root = Root.chosen(self.options.storage)
-        self.keeping = Keeping(self.root, self.run_id, self.plan, self.options)
+        self.keeping = Keeping(self.root, self.run_id, self.plan, self.options, self.seeds.doubts)
         self.view = View(self.plan, self.options, self.root, self.run_id, self.flow_run_ids)
         self.observer = Everyone(self.observer, self.view.counting)
         self.tallies = {label: BlockTally(label) for label in self.plan.labels()}
@@ -227,7 +227,7 @@ class Run:
             storage=self.root.uri,
             error=error,
             ui_url=self.view.page,
-            warnings=self.warnings,
+            warnings=[*self.warnings, *(warning for tally in self.tallies.values() for warning in tally.warnings)],
             budget=None if self.spending is None else self.spending.to_json(),
             target=None if self.reach is None else self.reach.to_json(self.tallies.values()),
             parameters=self.plan.parameters,

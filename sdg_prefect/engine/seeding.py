@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def read_input(options: RunOptions, *, in_store: bool = True) -> pa.Table:
+def read_input(options: RunOptions, *, in_store: bool = True, warnings: list[str] | None = None) -> pa.Table:
     """Read the seeds that the options name; of those of an incremental run the new ones, of which there may be none.
 
     Args:
         options: What is asked for.
         in_store: True to put seeds that are many into a file of the store; False to write nothing there.
+        warnings: Gets what the user should know of them.
 
     Raises:
         InputError: There are none, or they cannot be read.
@@ -34,7 +35,7 @@ def read_input(options: RunOptions, *, in_store: bool = True) -> pa.Table:
 
     if options.input is None:
         raise InputError("there are no seeds.", "Name them with --input FILE.")
-    read = partial(read_seeds, pdf=options.pdf) if isinstance(options.input, str) else seeds_of
+    read = partial(read_seeds, pdf=options.pdf, warnings=warnings) if isinstance(options.input, str) else seeds_of
     folder = Root.chosen(options.storage).spill_folder if in_store else None
     if not options.may_lack_seeds:
         return read(options.input, options.limit, folder)
@@ -50,9 +51,11 @@ def read_input(options: RunOptions, *, in_store: bool = True) -> pa.Table:
 class Seeds:
     """The seeds of one run."""
 
-    def __init__(self, table: pa.Table, options: RunOptions) -> None:
+    def __init__(self, table: pa.Table, options: RunOptions, doubts: Sequence[str] = ()) -> None:
         self.rows: int = table.num_rows
         self.source: str = options.input if isinstance(options.input, str) else f"{self.rows} rows in memory"
+        self.doubts = doubts
+        """What may be missing of the documents that they were read from."""
         self._options = options
         self._table: pa.Table | None = table
 

@@ -98,16 +98,19 @@ def begin_run(prepared: Prepared, run_id: str, observer: Observer) -> Run | RunR
 
     check_telemetry()
     plan, options = prepared.plan, prepared.options
-    seeds = read_seeds_of(options, prepared.spec)
+    doubts: list[str] = []
+    seeds = read_seeds_of(options, prepared.spec, doubts)
+    for doubt in doubts:
+        observer.say(doubt)
     if (version := nothing_new(plan, options, seeds)) is not None:
         store = Root.chosen(options.storage).uri
-        return RunReport("nothing_new", run_id, plan.name, 0, 0, (), 0.0, options.output, store, version=version)
+        return RunReport("nothing_new", run_id, plan.name, 0, 0, (), 0.0, options.output, store, warnings=doubts, version=version)
     grown: list[str] = []
     target = target_of(plan, options, seeds, grown)
     for warning in grown:
         observer.say(f"warning: {warning}")
-    warnings = [*map(str, plan.warnings), *grown]
-    return Run(plan, options, Seeds(seeds, options), run_id, observer, target, warnings=warnings)
+    warnings = [*map(str, plan.warnings), *doubts, *grown]
+    return Run(plan, options, Seeds(seeds, options, doubts), run_id, observer, target, warnings=warnings)
 
 
 _NO_SERVER = Server("", "", is_managed=False)
@@ -139,15 +142,20 @@ def _ready(server: Server, watcher: Observer) -> Server:
     return server
 
 
-def read_seeds_of(options: RunOptions, spec: FlowSpec) -> pa.Table:
+def read_seeds_of(options: RunOptions, spec: FlowSpec, warnings: list[str] | None = None) -> pa.Table:
     """Read the seeds that the options name.
+
+    Args:
+        options: What is asked for.
+        spec: The flow.
+        warnings: Gets what the user should know of the seeds.
 
     Raises:
         InputError: There are none, fewer than the flow asks for, or they cannot be read.
     """
     from sdg_prefect.engine.seeding import read_input
 
-    seeds = read_input(options)
+    seeds = read_input(options, warnings=warnings)
     least = spec.inputs.min_samples if spec.inputs else 1
     if seeds.num_rows < least and options.limit is None and not options.may_lack_seeds:
         raise InputError(f"the seeds have {seeds.num_rows} rows; the flow asks for at least {least}.")

@@ -235,16 +235,15 @@ class Walk:
         self.stop()
 
     def _task(self, step: Step) -> Task[Any, Any]:
-        if step.label not in self._tasks:
-            self._tasks[step.label] = make_task(step, self.storage)
-        return self._tasks[step.label]
+        return self._tasks.get(step.label) or self._tasks.setdefault(step.label, make_task(step, self.storage))
 
     def _tally(self, step: Step, checkpoint: Checkpoint, *, is_known: bool) -> None:
-        replayed = checkpoint.run_id != self.live.run_id
+        replayed, tally = checkpoint.run_id != self.live.run_id, self.tallies[step.label]
         if is_known:
-            self.tallies[step.label].add_again(checkpoint.counts, replayed=replayed)
+            tally.add_again(checkpoint.counts, replayed=replayed, seen=checkpoint.seen)
             return
-        self.tallies[step.label].add(checkpoint.counts, checkpoint.seconds, replayed=replayed, seen=checkpoint.seen)
+        for warning in tally.add(checkpoint.counts, checkpoint.seconds, replayed=replayed, seen=checkpoint.seen):
+            self.live.observer.say(f"warning: {warning}")
         self.live.observer.shard_done(step.label, checkpoint.counts, replayed=replayed)
         for kind, rows in checkpoint.why.items():
             self.live.observer.problem(step.label, kind, rows=rows)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sdg_prefect.counts import Counts
-from sdg_prefect.frequencies import Frequencies, Histogram, Seen
+from sdg_prefect.frequencies import WARNING, Frequencies, Histogram, Seen
 
 
 @dataclass(slots=True)
@@ -23,8 +23,8 @@ class BlockTally:
     seen: Frequencies = field(default_factory=Frequencies)
     """What was seen of the completions behind its rows, whichever run bought them."""
 
-    def add(self, counts: Counts, seconds: float, *, replayed: bool, seen: Seen | None = None) -> None:
-        """Add a shard.
+    def add(self, counts: Counts, seconds: float, *, replayed: bool, seen: Seen | None = None) -> Sequence[str]:
+        """Add a shard, and return the warnings that come with it for the first time.
 
         Args:
             counts: Its counts.
@@ -32,28 +32,38 @@ class BlockTally:
             replayed: True if it was there from an earlier run.
             seen: What was seen of its completions.
         """
+        told = len(self.warnings)
         counts = counts.as_replayed() if replayed else counts
         self.counts += counts
         self.seconds += 0.0 if replayed else seconds
         self.seen.add(seen or {})
         self.shards += 1
         self.shards_replayed += replayed
+        return self.warnings[told:]
 
     def begin_again(self) -> None:
         """Forget the rows, which are about to be counted once more with others, and keep the calls that were made for them."""
         self.counts = self.counts.without_rows
+        self.seen.pop(WARNING, None)
         self.shards = self.shards_replayed = 0
 
-    def add_again(self, counts: Counts, *, replayed: bool) -> None:
+    def add_again(self, counts: Counts, *, replayed: bool, seen: Seen | None = None) -> None:
         """Add a shard whose calls are counted already.
 
         Args:
             counts: Its counts.
             replayed: True if it was there from an earlier run.
+            seen: What was seen of its completions, and its warnings, which alone count again.
         """
         self.counts += counts.rows_alone
+        self.seen.add({WARNING: (seen or {}).get(WARNING, {})})
         self.shards += 1
         self.shards_replayed += replayed
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the block warns of."""
+        return [f"block '{self.name}': {message}" for message in self.seen.get(WARNING, {})]
 
 
 @dataclass(frozen=True, slots=True)

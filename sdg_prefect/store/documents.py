@@ -11,6 +11,7 @@ from sdg_prefect.errors import InputError, Problem
 from sdg_prefect.store.docling_reader import read_by_docling
 from sdg_prefect.store.formats import extension
 from sdg_prefect.store.gathering import Rows
+from sdg_prefect.store.pages import Text
 from sdg_prefect.store.pdf_reader import read_pdf_text
 from sdg_prefect.store.places import BOM, UTF8, Found
 
@@ -21,8 +22,8 @@ TEXTS = (".txt", ".md", ".markdown")
 
 PdfReading = Literal["layout", "text"]
 """How PDF is read: by docling and its models, or from its text layer alone."""
-Reader = Callable[[Found, bytes], str]
-"""Returns the text of a document: of a file and its content."""
+Reader = Callable[[Found, bytes], Text]
+"""Returns what a document says: of a file and its content."""
 
 _PDF = ".pdf"
 _PAGES = (".html", ".htm")
@@ -55,7 +56,9 @@ def read_document(found: Found, pdf: PdfReading | None = None) -> Rows:
     read = _reader_of(found, pdf)
     with found.open() as stream:
         content = stream.read()
-    return Rows([dict(zip(COLUMNS, (_name(found), read(found, content)), strict=True))], found.path, [1], by_line=False)
+    said = read(found, content)
+    row = dict(zip(COLUMNS, (_name(found), said.text), strict=True))
+    return Rows([row], found.path, [1], by_line=False, doubt=said.doubt)
 
 
 def check_readers(files: Iterable[Found], pdf: PdfReading | None = None) -> None:
@@ -82,7 +85,7 @@ def pdf_reading(pdf: PdfReading | None) -> PdfReading:
 def _reader_of(found: Found, pdf: PdfReading | None) -> Reader:
     kind = extension(found.path)
     if kind in TEXTS:
-        return _decoded
+        return lambda found, content: Text(_decoded(found, content))
     if kind == _PDF:
         if pdf_reading(pdf) == "layout":
             if find_spec("docling") is None:
@@ -102,12 +105,12 @@ def _name(found: Found) -> str:
     return found.path.rsplit("/", 1)[-1]
 
 
-def _read_by_docling(found: Found, content: bytes) -> str:
+def _read_by_docling(found: Found, content: bytes) -> Text:
     is_page = extension(found.path) in _PAGES
     return read_by_docling(found, _name(found), _decoded(found, content).encode() if is_page else content)
 
 
-def _read_by_kreuzberg(found: Found, content: bytes) -> str:
+def _read_by_kreuzberg(found: Found, content: bytes) -> Text:
     from kreuzberg import ExtractionConfig, KreuzbergError, extract_bytes_sync
 
     kind = extension(found.path)
@@ -117,7 +120,7 @@ def _read_by_kreuzberg(found: Found, content: bytes) -> str:
     # Its cache is a folder where the program runs, and recognizing letters in pictures needs models from the network.
     config = ExtractionConfig(output_format="markdown", use_cache=False, disable_ocr=True)
     try:
-        return str(extract_bytes_sync(content, _KINDS[kind], config=config).content)
+        return Text(str(extract_bytes_sync(content, _KINDS[kind], config=config).content))
     except KreuzbergError as error:
         raise found.problem(f"is not a document that can be read: {error}.") from error
 

@@ -36,6 +36,8 @@ class Rows:
     """The line of each row in the file, or its number from 1."""
     by_line: bool = True
     """False where the numbers count rows."""
+    doubt: Problem | None = None
+    """What may be missing of them: a warning."""
 
     def problem(self, index: int, message: str, hint: str = "") -> InputError:
         """Return the error of one problem in one of these rows."""

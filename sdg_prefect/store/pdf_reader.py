@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from threading import Lock
 from typing import Any
 
+from sdg_prefect.store.pages import Text, text_of_pages
 from sdg_prefect.store.places import Found
 
 _ONE_AT_A_TIME = Lock()
@@ -21,14 +23,12 @@ _SCAN = (
 _DECRYPT = "Save it without one, such as with: qpdf --password=PASSWORD --decrypt IN.pdf OUT.pdf"
 
 
-def read_pdf_text(found: Found, content: bytes) -> str:
-    """Return the text of a PDF: lines as they stand on the page, an empty line between pages.
-
-    Its order is the one in which the file draws it, which most programs make that of reading, also where there are columns.
-    Words that are divided at the end of a line are joined.
+@contextmanager
+def opened_pdf(found: Found, content: bytes) -> Iterator[Any]:
+    """Open a PDF by PDFium, which nobody else uses meanwhile.
 
     Raises:
-        InputError: It cannot be read, wants a password, or has no text, as a scan.
+        InputError: It cannot be read, or wants a password.
     """
     import pypdfium2 as pdfium
 
@@ -40,11 +40,22 @@ def read_pdf_text(found: Found, content: bytes) -> str:
                 raise found.problem("is a PDF that opens with a password only.", _DECRYPT) from error
             raise found.problem("is not a PDF that can be read: it is damaged, cut off, or of another kind.") from error
         with closing(document):
-            texts = [_page_text(found, document, number) for number in range(len(document))]
-    if not any(texts):
-        pages = "its page is a picture" if len(texts) == 1 else f"its {len(texts)} pages are pictures"
-        raise found.problem(f"is a PDF without text: {pages}, as of a scan, or empty.", _SCAN)
-    return "\n\n".join(text for text in texts if text)
+            yield document
+
+
+def read_pdf_text(found: Found, content: bytes) -> Text:
+    """Return the text of a PDF: lines as they stand on the page, an empty line between pages.
+
+    Its order is the one in which the file draws it, which most programs make that of reading, also where there are columns.
+    Words that are divided at the end of a line are joined. Pages without text, as of a scan, come with a warning.
+
+    Raises:
+        InputError: It cannot be read, wants a password, or has no text, as a scan.
+    """
+    with opened_pdf(found, content) as document:
+        texts = [_page_text(found, document, number) for number in range(len(document))]
+        whole = "\n\n".join(text for text in texts if text)
+        return text_of_pages(found, document, texts, whole, "'--pdf text'", _SCAN)
 
 
 def _page_text(found: Found, document: Any, number: int) -> str:

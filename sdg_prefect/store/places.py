@@ -8,7 +8,7 @@ import gzip
 import io
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,10 +229,14 @@ def _first_line(error: Exception) -> str:
 
 def broken_lines(found: Found, problems: list[Problem]) -> InputError:
     """Return the error of several problems in one file, or folder: the first few, and how many more."""
-    shown = problems[:_SHOWN]
-    if len(problems) > _SHOWN:
-        shown.append(Problem(f"and {len(problems) - _SHOWN} more.", file=found.path))
-    return InputError(shown)
+    return InputError(first_few(problems, found.path))
+
+
+def first_few(problems: Sequence[Problem], place: str) -> list[Problem]:
+    """Return the first few of several problems in one place, and a last one that says how many more there are."""
+    more = len(problems) - _SHOWN
+    last = [Problem(f"and {more} more.", file=place, warning=problems[0].warning)] if more > 0 else []
+    return [*problems[:_SHOWN], *last]
 
 
 def lowered(text: str) -> str:

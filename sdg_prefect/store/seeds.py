@@ -18,7 +18,7 @@ from sdg_prefect.store.formats import Format
 from sdg_prefect.store.gathering import Gatherer, Rows
 from sdg_prefect.store.hub import PREFIX, HubName, hub_columns, read_hub
 from sdg_prefect.store.memory import parts_in_memory
-from sdg_prefect.store.places import Found, broken_lines, find_sources, reading
+from sdg_prefect.store.places import Found, broken_lines, find_sources, first_few, reading
 from sdg_prefect.store.readers import arrow_files, read_json_lines, read_parts
 
 if TYPE_CHECKING:
@@ -55,7 +55,13 @@ def peek_columns(source: str, pdf: PdfReading | None = None) -> tuple[str, ...]:
     return columns
 
 
-def read_seeds(source: str, limit: int | None = None, folder: str | None = None, pdf: PdfReading | None = None) -> pa.Table:
+def read_seeds(
+    source: str,
+    limit: int | None = None,
+    folder: str | None = None,
+    pdf: PdfReading | None = None,
+    warnings: list[str] | None = None,
+) -> pa.Table:
     """Read seeds into a table with the row ids first. Where they are many, it is mapped from a file.
 
     Args:
@@ -63,6 +69,7 @@ def read_seeds(source: str, limit: int | None = None, folder: str | None = None,
         limit: Rows to read at most.
         folder: Where that file lies; see ``Spill``.
         pdf: How PDF is read; see ``read_document``.
+        warnings: Gets what the user should know of documents that were read in part.
 
     Raises:
         InputError: There is nothing, nothing in it, or it cannot be read; every broken line and document is told.
@@ -74,7 +81,7 @@ def read_seeds(source: str, limit: int | None = None, folder: str | None = None,
     if isinstance(found, HubName):
         gatherer.add_table(read_hub(found, limit), source)
         return _seeds(gatherer, source)
-    broken: list[Problem] = []
+    broken, doubts = list[Problem](), list[Problem]()
     for file in found:
         left = None if limit is None else limit - gatherer.count
         if left == 0:
@@ -83,6 +90,7 @@ def read_seeds(source: str, limit: int | None = None, folder: str | None = None,
             with reading(file.path):
                 for part in read_parts(file, left, pdf):
                     _add(gatherer, part, file.path)
+                    doubts += [part.doubt] if isinstance(part, Rows) and part.doubt else []
         except DoclingUnfit:
             raise
         except InputError as error:
@@ -91,6 +99,8 @@ def read_seeds(source: str, limit: int | None = None, folder: str | None = None,
             broken += error.problems
     if broken:
         raise broken_lines(replace(found[0], path=source), broken)
+    if warnings is not None:
+        warnings += map(str, first_few(doubts, source))
     return _seeds(gatherer, source, as_text=found[0].format.is_delimited)
 
 

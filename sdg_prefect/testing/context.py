@@ -49,6 +49,7 @@ class ScriptedContext:
         self.requests: list[Request] = []
         self.rejects: dict[int, Rejected] = {}
         self.counts = Counts()
+        self.warnings: list[str] = []
         self.logs: list[str] = []
 
     def complete(self, requests: Sequence[Request]) -> Sequence[Completion | Failure]:
@@ -76,6 +77,10 @@ class ScriptedContext:
     def random(self, row_id: str) -> random.Random:
         """Return a generator seeded by the block's key and the row."""
         return random.Random(int(digest(self._block.key({}), row_id, size=8), 16))
+
+    def warn(self, message: str) -> None:
+        """Keep a warning."""
+        self.warnings.append(message)
 
     def log(self, message: str) -> None:
         """Keep a line."""

@@ -39,6 +39,8 @@ class BlockResult:
     counts: Counts
     requests: tuple[Request, ...]
     """What models were asked, in order."""
+    warnings: tuple[str, ...]
+    """What the block warned of."""
     logs: tuple[str, ...]
 
     @property
@@ -96,6 +98,7 @@ def run_block(block: Block, rows: Rows, replies: Script | Replies = (), *, shard
         rejects=tuple(context.rejects[row] for context in contexts for row in sorted(context.rejects)),
         counts=sum((accounted.counts + context.counts for accounted, context in zip(done, contexts, strict=True)), Counts()),
         requests=tuple(request for context in contexts for request in context.requests),
+        warnings=tuple(line for context in contexts for line in context.warnings),
         logs=tuple(line for context in contexts for line in context.logs),
     )
 

@@ -12,6 +12,7 @@ import pytest
 
 from sdg_prefect import generate
 from sdg_prefect.simulator import SimulatedModel
+from tests.pdf import PICTURE, pdf_saying
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Project
@@ -46,6 +47,10 @@ MIXED = f"""\
   block_config: {{block_name: flatten, var_cols: [document, base], value_name: text, var_name: version}}
 - block_type: SetToMajorityValue
   block_config: {{block_name: most_common, col_name: question}}
+"""
+MIX = """\
+- block_type: MixRows
+  block_config: {block_name: mix, column: file, shares: {bees.pdf: 1, cows.pdf: 1}}
 """
 KINDS = ("a.jsonl", "a.json", "a.parquet", "a.csv", "a.tsv", "folder", "a.jsonl.gz", "a.arrow")
 
@@ -218,3 +223,22 @@ def test_two_runs_at_once_on_one_store_do_not_disturb_each_other(project: Projec
     assert project.generate(project.documents(16), model.url, shard_size=2) == expected
     assert model.stats()["calls"] == before
     assert not list(Path(project.store / "tmp").iterdir())
+
+
+def test_what_may_be_missing_from_the_rows_is_told_before_a_run_by_it_and_by_one_that_has_nothing_left_to_do(
+    project: Project,
+) -> None:
+    project.write("flow.yaml", MIX)
+    (project.folder / "in").mkdir()
+    (project.folder / "in" / "bees.pdf").write_bytes(pdf_saying("Bees dance.", PICTURE))
+    words = ("flow.yaml", "--input", "in", "--pdf", "text", "--storage", "store")
+    scan, kind = "in/bees.pdf  warning: '--pdf text' finds nothing to read on page 2 of 2", "block 'mix': no row has 'cows.pdf'"
+    assert scan in project.command("plan", *words).wait().stderr
+    for _ in range(2):
+        ran = project.command("run", *words, "--output", "out.jsonl", "--json").wait()
+        assert (ran.code, ran.report["rows_out"], ran.report["rows_filtered"]) == (0, 0, 1)
+        assert [warning[: len(said)] for warning, said in zip(ran.report["warnings"], (scan, kind), strict=True)] == [scan, kind]
+        assert scan in ran.stderr
+        assert f"warning: {kind}" in ran.stderr
+        manifest = json.loads((project.store / "runs" / ran.report["run_id"] / "manifest.json").read_text())
+        assert [doubt[: len(scan)] for doubt in manifest["input"]["doubts"]] == [scan]

@@ -59,6 +59,27 @@ def test_rows_are_drawn_by_chance_and_stay_in_their_order() -> None:
     assert "keeps 50 of 100 'a'" in mixed(["a"] * 100, shares={"a": 1}, total=50).logs[0]
 
 
+@pytest.mark.parametrize(
+    ("config", "warned"),
+    [
+        (
+            {"shares": {"chats": 7, "code": 3}},
+            [
+                "no row has 'chats' in 'kind', of which the recipe wants 70 %, so that none of any kind is kept. Did you mean 'chat'?",
+                "no row has 'code' in 'kind', of which the recipe wants 30 %, so that none of any kind is kept. Known: b, chat.",
+            ],
+        ),
+        (
+            {"shares": {"chat": 7, "b": 3}, "total": 2},
+            ["no row of 'b' is kept: so few are kept in all that 30 % is less than one."],
+        ),
+        ({"shares": {"chat": 1, "others": 1, "missing": 0}}, []),
+    ],
+)
+def test_a_kind_of_which_nothing_is_left_is_warned_of(config: dict[str, Any], warned: list[str]) -> None:
+    assert list(mixed(["chat", "chat", "b", None], **config).warnings) == warned
+
+
 @settings(max_examples=20)
 @given(
     st.lists(st.sampled_from("abc"), min_size=1, max_size=30),

@@ -14,6 +14,7 @@ from sdg_prefect.store.documents import PdfReading
 from sdg_prefect.store.output import check_output
 from sdg_prefect.store.seeds import peek_columns, read_seeds
 from tests.office import docx_saying, xlsx_saying
+from tests.pdf import CURVES, PICTURE, locked, pdf_saying
 
 office = pytest.mark.skipif(
     find_spec("kreuzberg") is None or find_spec("docling") is not None, reason="kreuzberg is not what reads office documents here"
@@ -23,36 +24,6 @@ office = pytest.mark.skipif(
 def rows(source: Path | str, pdf: PdfReading | None = None) -> list[dict[str, str]]:
     found: list[dict[str, str]] = without_ids(read_seeds(str(source), pdf=pdf)).to_pylist()
     return found
-
-
-def pdf_saying(*pages: str) -> bytes:
-    """Write a PDF with a line of text on each page."""
-    kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(pages)))
-    objects = [
-        "<</Type/Catalog/Pages 2 0 R>>",
-        f"<</Type/Pages/Count {len(pages)}/Kids[{kids}]>>",
-        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
-    ]
-    for number, page in enumerate(pages):
-        stream = f"BT /F1 12 Tf 72 720 Td ({page}) Tj ET"
-        box = "/MediaBox[0 0 612 792]/Resources<</Font<</F1 3 0 R>>>>"
-        objects += [
-            f"<</Type/Page/Parent 2 0 R{box}/Contents {5 + 2 * number} 0 R>>",
-            f"<</Length {len(stream)}>>stream\n{stream}\nendstream",
-        ]
-    body, places = "%PDF-1.4\n", []
-    for number, text in enumerate(objects, 1):
-        places.append(len(body))
-        body += f"{number} 0 obj\n{text}\nendobj\n"
-    table = "".join(f"{place:010} 00000 n \n" for place in places)
-    end = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}trailer<</Size {len(objects) + 1}/Root 1 0 R>>\nstartxref\n{len(body)}\n%%EOF"
-    return (body + end).encode()
-
-
-def locked(pdf: bytes) -> bytes:
-    """Say that a PDF is encrypted, with a password that is not the empty one."""
-    keys = f"/Filter/Standard/V 1/R 2/P -4/O<{'00' * 32}>/U<{'11' * 32}>"
-    return pdf.replace(b"trailer<<", f"trailer<</ID[<00><00>]/Encrypt<<{keys}>>".encode())
 
 
 def test_each_text_of_a_folder_is_a_row_with_its_name(tmp_path: Path) -> None:
@@ -103,6 +74,43 @@ def test_every_pdf_that_has_no_text_to_read_is_told_with_what_to_do(tmp_path: Pa
         (tmp_path / f"no{number}.pdf").write_bytes(b"no PDF")
     with pytest.raises(InputError, match="and 7 more"):
         rows(tmp_path, "text")
+
+
+@pytest.mark.parametrize(
+    ("pages", "told"),
+    [
+        (["Bees dance.", "", PICTURE, "They sing.", PICTURE, CURVES], "pages 3, 5-6 of 6"),
+        (["Bees dance.", PICTURE], "page 2 of 2"),
+        (["Bees dance.", f"Seen on 27 May{PICTURE}", f"Seen on 28 May{PICTURE}", "Bees dance."], "pages 2-3 of 4"),
+        (["Bees dance.", "", "Left blank.", "Left blank."], None),
+        ([f"Bees dance.{PICTURE}", f"They sing.{PICTURE}"], None),
+    ],
+    ids=["scans", "one", "stamps", "blank", "slides"],
+)
+def test_pages_of_which_nothing_is_read_though_there_is_something_to_see_are_told(
+    tmp_path: Path, pages: list[str], told: str | None
+) -> None:
+    (tmp_path / "bees.pdf").write_bytes(pdf_saying(*pages))
+    warnings: list[str] = []
+    assert "Bees dance." in read_seeds(str(tmp_path), pdf="text", warnings=warnings).column("document")[0].as_py()
+    assert len(warnings) == (told is not None)
+    if told is not None:
+        assert f"bees.pdf  warning: '--pdf text' finds nothing to read on {told}" in warnings[0]
+        assert "--pdf layout" in warnings[0]
+
+
+def test_a_scan_whose_pages_say_no_more_than_a_stamp_is_no_seed(tmp_path: Path) -> None:
+    (tmp_path / "bees.pdf").write_bytes(pdf_saying(*(f"Seen on {day} May{PICTURE}" for day in range(20, 23))))
+    with pytest.raises(InputError, match=r"bees\.pdf  is a PDF without text: its 3 pages are pictures"):
+        rows(tmp_path, "text")
+
+
+def test_of_many_pdf_with_pictures_the_first_few_are_told_one_by_one(tmp_path: Path) -> None:
+    for number in range(9):
+        (tmp_path / f"{number}.pdf").write_bytes(pdf_saying("Bees dance.", PICTURE))
+    warnings: list[str] = []
+    read_seeds(str(tmp_path), pdf="text", warnings=warnings)
+    assert warnings[5:] == [f"{tmp_path}  warning: and 4 more."]
 
 
 def test_a_text_that_is_not_utf8_is_told_with_its_line(tmp_path: Path) -> None:
