@@ -30,7 +30,7 @@ class DoclingUnfit(InputError):
     """docling or its models are not there as a whole, so that it can read no document of the kind."""
 
 
-def read_by_docling(found: Found, name: str, content: bytes) -> Text:
+def read_by_docling(found: Found, content: bytes) -> Text:
     """Return the Markdown that docling makes of a document. Pages of a PDF that it reads nothing from come with a warning.
 
     Raises:
@@ -50,7 +50,7 @@ def read_by_docling(found: Found, name: str, content: bytes) -> Text:
         message = f"cannot be read by docling, of which only a part is installed: {error}."
         raise DoclingUnfit([Problem(message, _WHOLE, found.path)]) from error
     try:
-        converted = converter.convert(DocumentStream(name=name, stream=io.BytesIO(content)))
+        converted = converter.convert(DocumentStream(name=found.path.rsplit("/", 1)[-1], stream=io.BytesIO(content)))
     except BaseError as error:
         said = _CONTENT_HASH.sub("", str(error)).rpartition(" Errors: ")[2].rstrip(".")
         raise found.problem(f"is not a document that can be read: docling says: {said}.") from error

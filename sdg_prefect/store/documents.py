@@ -16,7 +16,7 @@ from sdg_prefect.store.pdf_reader import read_pdf_text
 from sdg_prefect.store.places import BOM, UTF8, Found
 
 COLUMNS = ("file", "document")
-"""The columns of such seeds: the name of the file, and its text."""
+"""The columns of such seeds: the name of the file, with folders where a pattern looks into several, and its text."""
 TEXTS = (".txt", ".md", ".markdown")
 """Documents that are text already."""
 
@@ -41,7 +41,7 @@ _OFFICE = "Install what reads it: pip install 'sdg-prefect[office]'."
 
 
 def read_document(found: Found, pdf: PdfReading | None = None) -> Rows:
-    """Return the one row of a document. A text file without text gives a row with an empty one.
+    """Return the one row of a document. One without text gives a row with an empty text, and a warning.
 
     Text is taken as it is. Where docling is installed it reads all else; else kreuzberg makes Markdown of office documents and
     pages, and PDFium takes the plain text of PDF.
@@ -57,8 +57,11 @@ def read_document(found: Found, pdf: PdfReading | None = None) -> Rows:
     with found.open() as stream:
         content = stream.read()
     said = read(found, content)
-    row = dict(zip(COLUMNS, (_name(found), said.text), strict=True))
-    return Rows([row], found.path, [1], by_line=False, doubt=said.doubt)
+    doubt = said.doubt
+    if not said.text.strip():
+        doubt = Problem("says nothing, or by pictures alone: its row has no text.", "Leave it out.", found.path, warning=True)
+    row = dict(zip(COLUMNS, (found.name, said.text), strict=True))
+    return Rows([row], found.path, [1], by_line=False, doubt=doubt)
 
 
 def check_readers(files: Iterable[Found], pdf: PdfReading | None = None) -> None:
@@ -101,13 +104,9 @@ def _reader_of(found: Found, pdf: PdfReading | None) -> Reader:
     return _read_by_kreuzberg
 
 
-def _name(found: Found) -> str:
-    return found.path.rsplit("/", 1)[-1]
-
-
 def _read_by_docling(found: Found, content: bytes) -> Text:
     is_page = extension(found.path) in _PAGES
-    return read_by_docling(found, _name(found), _decoded(found, content).encode() if is_page else content)
+    return read_by_docling(found, _decoded(found, content).encode() if is_page else content)
 
 
 def _read_by_kreuzberg(found: Found, content: bytes) -> Text:

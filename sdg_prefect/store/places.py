@@ -110,6 +110,13 @@ class Found:
     """As the user named it, with its protocol."""
     format: Format
     disk: Disk
+    below: str = ""
+    """The folder below which a pattern has found it; empty where no pattern did."""
+
+    @property
+    def name(self) -> str:
+        """Its name, with the folders in which it lies below that of a pattern."""
+        return self.path.removeprefix(f"{self.below}/") if self.below else self.path.rsplit("/", 1)[-1]
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
@@ -141,7 +148,7 @@ def find_sources(source: str) -> list[Found]:
     Raises:
         InputError: Nothing is there, or it is of no kind, or of several.
     """
-    place = source if is_remote(source) else os.path.expanduser(source.removeprefix("file://"))
+    place = _place(source)
     disk = open_disk(place)
     kind = disk.kind(place.rstrip("/") or place)
     if kind == "directory":
@@ -149,8 +156,13 @@ def find_sources(source: str) -> list[Found]:
     if kind == "file":
         return [_of_known_kind(place, disk)]
     if glob.has_magic(place):
-        return _of_one_kind(source, [_of_known_kind(path, disk) for path in disk.glob(place)])
+        below = place[: min(place.find(sign) for sign in "*?[" if sign in place)].rpartition("/")[0]
+        return _of_one_kind(source, [_of_known_kind(path, disk, below) for path in disk.glob(place)])
     raise _missing(source, place, disk)
+
+
+def _place(source: str) -> str:
+    return source if is_remote(source) else os.path.expanduser(source.removeprefix("file://"))
 
 
 def _in_folder(source: str, folder: str, disk: Disk) -> list[Found]:
@@ -163,12 +175,31 @@ def _in_folder(source: str, folder: str, disk: Disk) -> list[Found]:
     return _of_one_kind(source, [file for file in found if file.format is not Format.DOCUMENT] or found)
 
 
-def _of_known_kind(path: str, disk: Disk) -> Found:
+def passed_over(source: str, found: Sequence[Found]) -> Problem | None:
+    """Say what a folder of documents holds that is not read; None where there is nothing, or the source is no such folder.
+
+    Args:
+        source: What the user named.
+        found: What was found there.
+    """
+    folder, disk = found[0].path.rpartition("/")[0], found[0].disk
+    if found[0].format is not Format.DOCUMENT or folder != _place(source).rstrip("/"):
+        return None
+    others = [name for name in disk.names(folder) if not name.startswith((".", "_")) and format_of(name) is not Format.DOCUMENT]
+    if not others:
+        return None
+    shown = ", ".join(f"'{name}'" for name in others[:_SHOWN])
+    more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+    hint = f"What lies in folders below is read by a pattern, such as '{folder}/**/*{extension(found[0].path)}'."
+    return Problem(f"not read of this folder: {shown}{more}.", hint, source, warning=True)
+
+
+def _of_known_kind(path: str, disk: Disk, below: str = "") -> Found:
     kind = format_of(path)
     if kind is None:
         what = f"'{extension(path)}' is not a known kind of file." if extension(path) else "has no known extension."
         raise InputError([Problem(what, READABLE, path)])
-    return Found(path, kind, disk)
+    return Found(path, kind, disk, below)
 
 
 def _of_one_kind(source: str, files: list[Found]) -> list[Found]:

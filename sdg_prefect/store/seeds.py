@@ -18,7 +18,7 @@ from sdg_prefect.store.formats import Format
 from sdg_prefect.store.gathering import Gatherer, Rows
 from sdg_prefect.store.hub import PREFIX, HubName, hub_columns, read_hub
 from sdg_prefect.store.memory import parts_in_memory
-from sdg_prefect.store.places import Found, broken_lines, find_sources, first_few, reading
+from sdg_prefect.store.places import Found, broken_lines, find_sources, first_few, passed_over, reading
 from sdg_prefect.store.readers import arrow_files, read_json_lines, read_parts
 
 if TYPE_CHECKING:
@@ -100,7 +100,8 @@ def read_seeds(
     if broken:
         raise broken_lines(replace(found[0], path=source), broken)
     if warnings is not None:
-        warnings += map(str, first_few(doubts, source))
+        beside = passed_over(source, found)
+        warnings += map(str, [*first_few(doubts, source), *([beside] if beside else [])])
     return _seeds(gatherer, source, as_text=found[0].format.is_delimited)
 
 

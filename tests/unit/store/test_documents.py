@@ -36,6 +36,33 @@ def test_each_text_of_a_folder_is_a_row_with_its_name(tmp_path: Path) -> None:
     assert len(read_seeds(str(tmp_path), limit=1)) == 1
 
 
+def test_files_that_a_pattern_finds_in_several_folders_have_names_that_say_in_which(tmp_path: Path) -> None:
+    for name in ("in/a/read me.md", "in/b/read me.md", "in/Größe.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name, "utf-8")
+    assert [row["file"] for row in rows(tmp_path / "in" / "**" / "*.md")] == ["Größe.md", "a/read me.md", "b/read me.md"]
+    assert [row["file"] for row in rows(tmp_path / "in" / "*.md")] == ["Größe.md"]
+    assert [row["file"] for row in rows(tmp_path / "in" / "a" / "read me.md")] == ["read me.md"]
+
+
+def test_what_a_folder_of_documents_has_beside_them_is_told_and_so_is_one_that_says_nothing(tmp_path: Path) -> None:
+    for name in ("a.md", "b.epub", "_draft.doc", ".hidden"):
+        (tmp_path / name).write_text("Bees.")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "c.txt").write_text(" \n")
+    warnings: list[str] = []
+    assert len(read_seeds(str(tmp_path), warnings=warnings)) == 2
+    assert warnings == [
+        f"{tmp_path}/c.txt  warning: says nothing, or by pictures alone: its row has no text. Leave it out.",
+        f"{tmp_path}  warning: not read of this folder: 'b.epub', 'more'. What lies in folders below is read by a pattern, such as "
+        f"'{tmp_path}/**/*.md'.",
+    ]
+    warnings.clear()
+    read_seeds(str(tmp_path / "a.md"), warnings=warnings)
+    read_seeds(str(tmp_path / "*.md"), warnings=warnings)
+    assert warnings == []
+
+
 def test_a_text_beside_files_of_rows_is_no_seed(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("What this is.")
     (tmp_path / "seeds.jsonl").write_text('{"q": "Why?"}\n')
