@@ -75,16 +75,11 @@ def passages(chance: random.Random) -> list[Passage]:
     return found
 
 
-def write_models(folder: Path, *, seconds: float) -> None:
-    """Write the folder that ``DOCLING_ARTIFACTS_PATH`` names.
-
-    Args:
-        folder: The folder.
-        seconds: How long the layout model learns at most; 0 for one that finds nothing.
-    """
+def write_models(folder: Path) -> None:
+    """Write the folder that ``DOCLING_ARTIFACTS_PATH`` names."""
     import rapidocr
 
-    _write_layout(folder / "docling-project--docling-layout-heron", seconds)
+    _write_layout(folder / "docling-project--docling-layout-heron")
     _write_tables(folder / "docling-project--docling-models" / "model_artifacts" / "tableformer" / "accurate")
     shutil.copytree(Path(rapidocr.__file__).parent / "models", folder / "RapidOcr", dirs_exist_ok=True)
 
@@ -96,7 +91,7 @@ def _line(chance: random.Random, letters: int) -> str:
     return line
 
 
-def _write_layout(folder: Path, seconds: float) -> None:
+def _write_layout(folder: Path) -> None:
     import torch
     from transformers import RTDetrImageProcessor, RTDetrResNetConfig, RTDetrV2Config, RTDetrV2ForObjectDetection
 
@@ -124,13 +119,12 @@ def _write_layout(folder: Path, seconds: float) -> None:
         **small,
     )
     model = RTDetrV2ForObjectDetection(config)
-    if seconds:
-        _teach(model, seconds)
+    _teach(model)
     model.save_pretrained(folder)
     RTDetrImageProcessor(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
 
 
-def _teach(model: Any, seconds: float) -> None:
+def _teach(model: Any) -> None:
     import torch
     from PIL import Image
 
@@ -157,8 +151,6 @@ def _teach(model: Any, seconds: float) -> None:
         pace.step()
         if step % 50 == 0:
             print(f"step {step} of {_STEPS}: loss {loss.item():.2f}, {time.monotonic() - began:.0f} s", flush=True)
-        if time.monotonic() - began > seconds:
-            break
     model.eval()
 
 
@@ -197,4 +189,4 @@ def _write_tables(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    write_models(Path(sys.argv[1]), seconds=900)
+    write_models(Path(sys.argv[1]))

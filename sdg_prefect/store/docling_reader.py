@@ -63,10 +63,21 @@ def read_by_docling(found: Found, content: bytes) -> Text:
     whole = str(converted.document.export_to_markdown())
     if not is_pdf:
         return Text(whole)
-    numbers = range(1, len(converted.document.pages) + 1)
-    texts = [str(converted.document.export_to_markdown(page_no=number, image_placeholder="")).strip() for number in numbers]
     with opened_pdf(found, content) as document:
-        return text_of_pages(found, document, texts, whole, "docling", _PICTURES)
+        there, count = len(converted.document.pages), len(document)
+        if there != count:
+            raise found.problem(f"is a damaged PDF: docling finds {there} of its {count} pages.")
+        return text_of_pages(found, document, _texts_of_pages(converted.document, count), whole, "docling", _PICTURES)
+
+
+def _texts_of_pages(document: Any, count: int) -> list[str]:
+    """Return what docling has read of each page; a passage that goes on after the end of a page is on both."""
+    texts = [""] * count
+    for item, _ in document.iterate_items():
+        said = str(item.export_to_markdown(document)) if item.label == "table" else str(getattr(item, "text", ""))
+        for number in {place.page_no for place in getattr(item, "prov", ())}:
+            texts[number - 1] += said.strip()
+    return texts
 
 
 @cache

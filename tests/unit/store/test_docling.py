@@ -146,14 +146,22 @@ def test_letters_of_a_scan_are_read_in_their_places(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("models")
 def test_a_page_on_which_docling_reads_nothing_though_there_is_something_to_see_is_told(tmp_path: Path) -> None:
     picture = "0.6 g 100 100 400 600 re f 0.2 g 200 300 90 90 re f"
-    (tmp_path / "a.pdf").write_bytes(pdf_drawing(page(1001)[0], picture, ""))
+    # docling takes the last two for one passage that goes on from page to page.
+    (tmp_path / "a.pdf").write_bytes(pdf_drawing(page(1001)[0], picture, "", page(2003)[0], page(2004)[0]))
     warnings: list[str] = []
     read_seeds(str(tmp_path / "a.pdf"), pdf="layout", warnings=warnings)
     (told,) = warnings
-    assert "a.pdf  warning: docling finds nothing to read on page 2 of 3" in told
+    assert "a.pdf  warning: docling finds nothing to read on page 2 of 5" in told
     (tmp_path / "b.pdf").write_bytes(pdf_drawing(picture))
     with pytest.raises(InputError, match=r"b\.pdf  is a PDF without text"):
         read_seeds(str(tmp_path / "b.pdf"), pdf="layout")
+
+
+@taught
+@pytest.mark.usefixtures("models")
+def test_a_pdf_of_which_docling_leaves_a_page_out_is_no_seed(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.pdf  is a damaged PDF: docling finds 2 of its 3 pages"):
+        read(tmp_path, "a.pdf", pdf_saying("Bees dance.", "They sing.", "They hum.").replace(b"7 0 R", b"99 0 R", 1))
 
 
 @taught
