@@ -60,7 +60,7 @@ def check(
     steps = prepared.plan.labels()
     seeds = list(prepared.tracking.seeds)
     needs = f"; the seeds need {', '.join(seeds)}" if seeds else ""
-    print(f"{asked.flow}: {prepared.plan.name} is fine: {len(steps)} blocks{needs}.", file=sys.stdout)
+    print(f"{asked.flow}: {prepared.plan.name} is fine: {len(steps)} block{'s' * (len(steps) != 1)}{needs}.", file=sys.stdout)
 
 
 def _without_endpoint(spec: FlowSpec, asked: RunOptions) -> Sequence[Problem]:

@@ -102,8 +102,7 @@ def _target(options: RunOptions, own: Target | None, problems: list[Problem]) ->
         problems.append(
             Problem("an output that grows takes what its new seeds give, and has no target.", "Leave one of both away.")
         )
-    kept = own.candidates if own is not None and options.target_rows is None else None
-    return Target.of(rows, options.max_candidates or kept)
+    return Target(rows=rows, max_candidates=options.max_candidates or (own.max_candidates if own else None))
 
 
 def _price_problems(endpoints: Mapping[str, Endpoint]) -> list[Problem]:

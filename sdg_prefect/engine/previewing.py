@@ -166,7 +166,7 @@ class _Walk:
         context = _Heard(self.live, step, table)
         parts, counts = do(step, table, context)
         rejects = [context.rejects[row] for row in sorted(context.rejects)]
-        if not isinstance(step.block, LaneBlock) or rejects:
+        if not isinstance(step.block, LaneBlock) or rejects or counts.filtered:
             before, after = _without_places(table), _without_places(concat(parts))
             self.preview.steps.append(StepPreview(step, before, after, context.exchanges, rejects, counts))
         return parts

@@ -133,9 +133,8 @@ def closing_lines(report: RunReport) -> list[str]:
     lines = [headline(report), *_gate_lines([gate for gate in report.gates if not gate["holds"]])]
     rejected = report.total.rejected
     if rejected:
-        lines.append(
-            f"why {rejected:,} rows were rejected: python -m sdg_prefect rejects {report.run_id} --storage {report.storage}"
-        )
+        rows = f"{rejected:,} rows were" if rejected > 1 else "1 row was"
+        lines.append(f"why {rows} rejected: python -m sdg_prefect rejects {report.run_id} --storage {report.storage}")
     if report.rows_quarantined:
         lines.append(f"rows that were kept apart: {report.storage}/runs/{report.run_id}/quarantine.parquet")
     lines += [f"rows: {report.output}"] if report.output and report.rows_out else []

@@ -162,6 +162,7 @@ class FileReader:
             return self._unread(str(name), path)
         if "flow" in raw:
             return self._included(name, raw["flow"], raw.get("parameters"), (*path, "flow"))
+        self._doubt_parameters("a pipeline", raw.get("parameters"), path)
         return self._pipeline(str(name or f"pipeline_{int(path[-1]) + 1}"), raw["blocks"], (*path, "blocks"))
 
     def inner_pipeline(self, subject: str, name: str, written: PipelineBlock | Way, path: Path) -> PipelineSpec:
@@ -179,7 +180,15 @@ class FileReader:
             return self._unread(name, path)
         if written.flow is not None:
             return self._included(name, written.flow, written.parameters, (*path, "flow"))
+        self._doubt_parameters(subject, written.parameters, path)
         return self._pipeline(name, list(written.blocks or ()), (*path, "blocks"))
+
+    def _doubt_parameters(self, subject: str, parameters: Any, path: Path) -> None:
+        """Warn of values for a file where there is none."""
+        if parameters:
+            self.warn(
+                f"{subject}: 'parameters' has no effect beside 'blocks', which see those of this file.", "", *path, "parameters"
+            )
 
     def _pipeline(self, name: str, raw: Any, path: Path) -> PipelineSpec:
         if not isinstance(raw, list) or not raw:

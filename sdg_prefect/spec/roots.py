@@ -173,7 +173,9 @@ def _target(reader: FileReader, data: Mapping[str, Any]) -> Target | None:
         reader.report(f"'{key}' has to be a whole number above 0, not {shown_value(value)}.", "", key)
     if "max_candidates" in given and "target_rows" not in given:
         reader.report("'max_candidates' is of no use without 'target_rows'.", "", "max_candidates")
-    return None if wrong or "target_rows" not in given else Target.of(given["target_rows"], given.get("max_candidates"))
+    if wrong or "target_rows" not in given:
+        return None
+    return Target(rows=given["target_rows"], max_candidates=given.get("max_candidates"))
 
 
 def _validated(reader: FileReader, kind: type[Kind], value: Any, path: Path) -> Kind | None:

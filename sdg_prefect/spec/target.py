@@ -29,13 +29,13 @@ class Target(Frozen):
 
     rows: int = Field(ge=1)
     """Rows that are wanted."""
-    candidates: int = Field(ge=1)
-    """Seeds that are tried at most; each time that a seed is taken again counts."""
+    max_candidates: int | None = Field(default=None, ge=1)
+    """Seeds that are tried at most; each time that a seed is taken again counts. Ten for each row if not given."""
 
-    @classmethod
-    def of(cls, rows: int, candidates: int | None) -> Target:
-        """Return a target; ten candidates for each row if nobody says how many."""
-        return cls(rows=rows, candidates=candidates or rows * _CANDIDATES)
+    @property
+    def candidates(self) -> int:
+        """Seeds that are tried at most."""
+        return self.max_candidates or self.rows * _CANDIDATES
 
     def next_wave(self, accepted: int, tried: int) -> int:
         """Say how many candidates are tried next; 0 when the target is met or nothing more may be tried.

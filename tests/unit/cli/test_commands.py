@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_check_says_that_a_flow_is_fine_and_what_it_needs(told: Told, folder: Path) -> None:
     code, out, err = told("check", "flow.yaml", "--api-base", "http://127.0.0.1:1/v1")
-    assert (code, out, err) == (0, f"flow.yaml: {folder.name} is fine: 1 blocks; the seeds need document.\n", "")
+    assert (code, out, err) == (0, f"flow.yaml: {folder.name} is fine: 1 block; the seeds need document.\n", "")
 
 
 def test_check_warns_of_a_model_that_cannot_be_called_yet(told: Told) -> None:

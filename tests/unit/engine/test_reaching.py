@@ -29,7 +29,7 @@ def test_a_report_says_what_was_wanted_tried_and_too_much() -> None:
     tally = BlockTally("ask")
     tally.add(ASKED, 1.0, replayed=False)
     seeds = Seeds(seeds_of([{"a": 1}]), RunOptions(flow="flow.yaml"))
-    reach = Reach(Target(rows=4, candidates=100), seeds, candidates=20, accepted=5, waves=2)
+    reach = Reach(Target(rows=4, max_candidates=100), seeds, candidates=20, accepted=5, waves=2)
     assert reach.to_json([tally]) == {
         "rows": 4,
         "accepted": 5,
@@ -42,5 +42,5 @@ def test_a_report_says_what_was_wanted_tried_and_too_much() -> None:
         "cost_per_accepted_usd": 0.08,
     }
     assert not reach.is_missed
-    nothing = Reach(Target(rows=4, candidates=100), seeds)
+    nothing = Reach(Target(rows=4, max_candidates=100), seeds)
     assert (nothing.is_missed, nothing.rows, nothing.to_json([])["cost_per_accepted_usd"]) == (True, 4, None)

@@ -176,3 +176,17 @@ def test_what_is_wrong_with_an_include_is_told(tmp_path: Path, text: str, messag
     found = problems(tmp_path, text, more=copy("a", "b"))
     assert len(found) == 1
     assert message in found[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pipelines:\n- {name: x, blocks: [BLOCK], parameters: {k: 1}}\n",
+        "- {block_type: PipelineBlock, block_config: {block_name: p, blocks: [BLOCK], parameters: {k: 1}}}\n",
+        "- {block_type: BranchBlock, block_config: {block_name: p, branches: [{blocks: [BLOCK], parameters: {k: 1}}]}}\n",
+    ],
+)
+def test_parameters_for_blocks_that_are_no_file_are_told(tmp_path: Path, text: str) -> None:
+    block = "{block_type: RowMultiplierBlock, block_config: {block_name: b, num_samples: 2}}"
+    (found,) = read(tmp_path, text.replace("BLOCK", block)).warnings
+    assert "'parameters' has no effect beside 'blocks'" in found.message

@@ -31,12 +31,12 @@ def waves(target: Target, rate: float, seed: int) -> list[tuple[int, int]]:
 
 
 def test_a_target_has_ten_candidates_for_each_row_unless_it_says_otherwise() -> None:
-    assert Target.of(20, None).candidates == 200
-    assert Target.of(20, 30).candidates == 30
+    assert Target(rows=20).candidates == 200
+    assert Target(rows=20, max_candidates=30).candidates == 30
 
 
 def test_the_first_wave_is_a_tenth_and_the_next_ones_follow_from_it() -> None:
-    target = Target.of(1000, 20_000)
+    target = Target(rows=1000, max_candidates=20_000)
     assert target.next_wave(0, 0) == 100
     assert target.next_wave(30, 100) == 400  # 3,233 are missing; a small sample decides over four times as many at most
     assert target.next_wave(900, 3000) == 367  # at this rate 333 give the rest, and a tenth more
@@ -47,12 +47,12 @@ def test_the_first_wave_is_a_tenth_and_the_next_ones_follow_from_it() -> None:
 
 
 def test_no_more_seeds_are_tried_than_a_small_target_has_rows() -> None:
-    assert Target.of(3, None).next_wave(0, 0) == 3
+    assert Target(rows=3).next_wave(0, 0) == 3
 
 
 @given(st.integers(1, 2000), st.floats(0.02, 1.0), st.integers(0, 99))
 def test_the_target_is_met_with_little_more_than_is_needed(rows: int, rate: float, seed: int) -> None:
-    target = Target.of(rows, 200 * rows)
+    target = Target(rows=rows, max_candidates=200 * rows)
     found = waves(target, rate, seed)
     accepted = found[-1][1]
     assert accepted >= rows
@@ -63,7 +63,7 @@ def test_the_target_is_met_with_little_more_than_is_needed(rows: int, rate: floa
 
 @given(st.integers(1, 50), st.integers(1, 500), st.floats(0.0, 1.0))
 def test_never_more_candidates_are_tried_than_are_allowed(rows: int, most: int, rate: float) -> None:
-    assert sum(wave for wave, _ in waves(Target.of(rows, most), rate, 1)) <= most
+    assert sum(wave for wave, _ in waves(Target(rows=rows, max_candidates=most), rate, 1)) <= most
 
 
 def test_candidates_are_the_seeds_again_and_again_with_ids_of_their_own() -> None:
@@ -78,13 +78,13 @@ def test_candidates_are_the_seeds_again_and_again_with_ids_of_their_own() -> Non
 def test_a_flow_says_how_many_rows_it_wants(tmp_path: Path) -> None:
     flow = tmp_path / "flow.yaml"
     flow.write_text(f"target_rows: 10\nmax_candidates: 50\nblocks:\n{copy('a', 'b')}")
-    assert read_flow(flow).target == Target(rows=10, candidates=50)
+    assert read_flow(flow).target == Target(rows=10, max_candidates=50)
     seeds = [{"a": 1}]
     plan = prepare(RunOptions(flow=flow, input=seeds)).plan
-    assert plan.target == Target(rows=10, candidates=50)
+    assert plan.target == Target(rows=10, max_candidates=50)
     assert "  target: 10 rows, from at most 50 candidates" in str(plan)
-    assert prepare(RunOptions(flow=flow, input=seeds, max_candidates=70)).plan.target == Target(rows=10, candidates=70)
-    assert prepare(RunOptions(flow=flow, input=seeds, target_rows=4)).plan.target == Target(rows=4, candidates=40)
+    assert prepare(RunOptions(flow=flow, input=seeds, max_candidates=70)).plan.target == Target(rows=10, max_candidates=70)
+    assert prepare(RunOptions(flow=flow, input=seeds, target_rows=4)).plan.target == Target(rows=4, max_candidates=50)
 
 
 @pytest.mark.parametrize(
