@@ -60,7 +60,7 @@ def read_parameters(document: Document, given: Given) -> Parameters:
         given: The values.
     """
     if not isinstance(document.data, dict):
-        for name in given.values if given.around is None else ():
+        for name in given.values if given.around is None and not document.is_unreadable else ():
             given.report(f"the flow has no parameter '{name}'.", "A list of blocks has none.", name)
         return Parameters(values={**(given.around or {}), **given.values})
     declared = declared_parameters(document)

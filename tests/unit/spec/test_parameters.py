@@ -209,3 +209,8 @@ def test_the_schema_says_what_values_there_may_be(tmp_path: Path) -> None:
     (tmp_path / "flow.yaml").write_text("parameters: 3\nblocks: []\n")
     with pytest.raises(FlowError):
         read_parameters_of(tmp_path / "flow.yaml")
+
+
+def test_values_for_a_file_that_cannot_be_read_are_no_second_problem(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, "parameters: {tone: x\nblocks: []\n", {"tone": "y"})
+    assert "not valid YAML" in found
