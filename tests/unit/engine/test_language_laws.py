@@ -198,7 +198,7 @@ def without_nulls(rows: Iterable[Row]) -> list[Row]:
     return [{name: value for name, value in row.items() if value is not None} for row in rows]
 
 
-@settings(max_examples=20)
+@settings(max_examples=15)
 @given(flows, seeds)
 def test_a_flow_does_what_is_written(tmp_path_factory: pytest.TempPathFactory, items: list[Item], rows: list[Row]) -> None:
     folder = tmp_path_factory.mktemp("flow")
