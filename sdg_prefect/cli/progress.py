@@ -77,7 +77,7 @@ class Lines(Counting):
     def begin(self, flow: str, blocks: Sequence[str], rows: int) -> None:
         super().begin(flow, blocks, rows)
         self._next = time.monotonic() + _LINE_EVERY
-        say(f"{flow}: {rows:,} rows through {len(blocks)} blocks")
+        say(_first_line(flow, blocks, rows))
 
     def call_done(self, block: str, counted: Mapping[str, Any]) -> None:
         super().call_done(block, counted)
@@ -117,6 +117,10 @@ def _fitting(table: Sequence[Sequence[str]], width: int) -> Sequence[Sequence[st
     return [row[: max([_LEAST_COLUMNS, *fits])] for row in table]
 
 
+def _first_line(flow: str, blocks: Sequence[str], rows: int) -> str:
+    return f"{flow}: {rows:,} row{'s' if rows != 1 else ''} through {len(blocks)} block{'s' if len(blocks) != 1 else ''}"
+
+
 def _block_line(block: BlockProgress, seconds: float) -> str:
     facts = [f"{block.rows_in:,} of {block.expected:,.0f} rows"]
     facts += [f"{block.counts.rejected:,} rejected"] if block.counts.rejected else []
@@ -143,7 +147,7 @@ class Screen(Counting):
         from rich.live import Live
 
         super().begin(flow, blocks, rows)
-        self.say(f"{flow}: {rows:,} rows through {len(blocks)} blocks")
+        self.say(_first_line(flow, blocks, rows))
         # Gone at the end: then there is the report.
         self._live = Live(console=self._console, get_renderable=self._frame, refresh_per_second=_FRAMES, transient=True)
         self._live.start()
