@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 _SECONDS = 1.0
-_OFTEN_FOR_ONE_OF_ALL = 10
+_OFTEN_FOR_ONE_OF_ALL = 60
 
 
 def create_app() -> FastAPI:
