@@ -119,9 +119,7 @@ class ToolServer:
 def serve_tools() -> Iterator[ToolServer]:
     """Serve tools over MCP: one that shouts a word, one that fails, and one that takes its time."""
     import asyncio
-    import socket
 
-    import uvicorn
     from mcp.server.mcpserver import MCPServer
 
     server, made = MCPServer("tools"), ToolServer()
@@ -150,14 +148,25 @@ def serve_tools() -> Iterator[ToolServer]:
             made.headers.append({name.decode(): value.decode() for name, value in scope["headers"]})
         await inner(scope, receive, send)
 
+    with serve_app(app) as url:
+        made.url = f"{url}/mcp"
+        yield made
+
+
+@contextmanager
+def serve_app(app: Any) -> Iterator[str]:
+    """Serve an ASGI app on the loopback, and give its address."""
+    import socket
+
+    import uvicorn
+
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        made.url = f"http://127.0.0.1:{bound.getsockname()[1]}/mcp"
-        running = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+        running = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
         try:
-            yield made
+            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
         finally:
             running.should_exit = True
             thread.join(10)

@@ -11,9 +11,9 @@ from pydantic_core import PydanticCustomError
 
 from sdg_prefect.blocks.asking import NoRequest, responses_in
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.expansion import Expansion, reject_failure
+from sdg_prefect.blocks.expansion import Expansion
 from sdg_prefect.blocks.judge_prompts import USUAL_RUBRIC, grade_prompt, read_grade
-from sdg_prefect.blocks.judges import Fault, Judge
+from sdg_prefect.blocks.judges import Fault, Judge, is_rejected
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.rows import ids_of, to_dataset, to_table
@@ -84,12 +84,7 @@ class JudgeAnswer(Judge):
         expansion = Expansion(tuple(self.writes()))
         for place, numbers in asked.items():
             found = [grades[number] for number in numbers]
-            fault = next((one for one in found if not isinstance(one, tuple)), None)
-            if isinstance(fault, Failure):
-                reject_failure(context, place, fault)
-            elif fault is not None:
-                context.reject(place, fault.error, fault.message, raw=fault.raw)
-            else:
+            if not is_rejected(context, place, found):
                 values = [list(one) for one in zip(*(one for one in found if isinstance(one, tuple)), strict=True)]
                 expansion.add(place, (values if self.lists else [value[0] for value in values])[: len(expansion.columns)])
         kinds = [pa.float64(), pa.string()]

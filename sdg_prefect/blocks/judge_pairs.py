@@ -9,9 +9,8 @@ from pydantic import Field
 
 from sdg_prefect.blocks.base import Columns
 from sdg_prefect.blocks.example import Example
-from sdg_prefect.blocks.expansion import reject_failure
 from sdg_prefect.blocks.judge_prompts import compare_prompt, read_verdict
-from sdg_prefect.blocks.judges import Fault, Judge
+from sdg_prefect.blocks.judges import Fault, Judge, is_rejected
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.rows import ids_of, set_column, to_dataset, to_table
@@ -92,12 +91,7 @@ class JudgePair(Judge):
         winners: list[Winner] = []
         for place, numbers in asked.items():
             found = [verdicts[number] for number in numbers]
-            fault = next((one for one in found if not isinstance(one, str)), None)
-            if isinstance(fault, Failure):
-                reject_failure(context, place, fault)
-            elif fault is not None:
-                context.reject(place, fault.error, fault.message, raw=fault.raw)
-            else:
+            if not is_rejected(context, place, found):
                 winner = _winner([one for one in found if isinstance(one, str)])
                 if winner != "tie" or self.ties == "keep":
                     places.append(place)

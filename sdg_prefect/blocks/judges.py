@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from sdg_prefect.blocks.base import Block
+from sdg_prefect.blocks.expansion import reject_failure
 from sdg_prefect.blocks.sampling import DEFAULTS, GenKwargs
-from sdg_prefect.models.completion import Request
+from sdg_prefect.models.completion import Failure, Request
 
 if TYPE_CHECKING:
-    pass
+    from sdg_prefect.blocks.context import Context
 
 
 class Judge(Block):
@@ -49,3 +50,13 @@ class Fault:
     error: str
     message: str
     raw: str = ""
+
+
+def is_rejected(context: Context, row: int, judgements: Iterable[object]) -> bool:
+    """Reject a row that lacks one of its judgements, for the first reason why; True if it does."""
+    fault = next((one for one in judgements if isinstance(one, Failure | Fault)), None)
+    if isinstance(fault, Failure):
+        reject_failure(context, row, fault)
+    elif fault is not None:
+        context.reject(row, fault.error, fault.message, raw=fault.raw)
+    return fault is not None

@@ -12,7 +12,7 @@ from sdg_prefect.blocks.asking import NoRequest, responses_in
 from sdg_prefect.blocks.base import Block
 from sdg_prefect.blocks.example import Example
 from sdg_prefect.blocks.expansion import Expansion, reject_failure
-from sdg_prefect.blocks.judges import Fault
+from sdg_prefect.blocks.judges import Fault, is_rejected
 from sdg_prefect.blocks.registry import block
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.models.endpoint import Endpoint
@@ -180,12 +180,7 @@ class ScoreAnswer(Block):
         expansion = Expansion((self.output_col,))
         for place, known in asked.items():
             found = [scores[number] for number in known]
-            fault = next((one for one in found if not isinstance(one, float)), None)
-            if isinstance(fault, Failure):
-                reject_failure(context, place, fault)
-            elif fault is not None:
-                context.reject(place, fault.error, fault.message, raw=fault.raw)
-            else:
+            if not is_rejected(context, place, found):
                 expansion.add(place, [found if self.lists else found[0]])
         return to_dataset(expansion.table(table, pa.list_(pa.float64()) if self.lists else pa.float64()))
 

@@ -1,11 +1,11 @@
 """A small server of tools that speaks MCP: what they give has each form that a result can have."""
 
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+from tests.services import serve_app
 
 
 @dataclass
@@ -20,20 +20,10 @@ class Tools:
 @contextmanager
 def serve_tools() -> Iterator[Tools]:
     """Serve."""
-    import uvicorn
-
     made = Tools()
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        made.url = f"http://127.0.0.1:{bound.getsockname()[1]}/mcp"
-        running = uvicorn.Server(uvicorn.Config(_app(made), log_level="critical", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]}, daemon=True)
-        thread.start()
-        try:
-            yield made
-        finally:
-            running.should_exit = True
-            thread.join(10)
+    with serve_app(_app(made)) as url:
+        made.url = f"{url}/mcp"
+        yield made
 
 
 def _app(made: Tools) -> Any:
