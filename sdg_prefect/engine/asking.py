@@ -30,6 +30,10 @@ class PaidLedger:
         """Pass over a completion that an earlier run paid for."""
         self._outdated.add(key)
 
+    async def open(self) -> None:
+        """Read what is there."""
+        await self._ledger.open()
+
     async def find(self, key: str) -> Mapping[str, Any] | None:
         """Return the record of a completion, if it was ever received."""
         record = await self._ledger.find(key)

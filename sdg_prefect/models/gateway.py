@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from sdg_prefect.awaiting import all_ended
+from sdg_prefect.awaiting import few_at_a_time
 from sdg_prefect.errors import EndpointError
 from sdg_prefect.models.batches.asking import InBatches
 from sdg_prefect.models.batches.batches import Batches
@@ -29,6 +29,10 @@ from sdg_prefect.settings import Settings
 
 class Ledger(Protocol):
     """Keeps every completion that was paid for, so that none is bought again."""
+
+    async def open(self) -> None:
+        """Read what is there, so that ``find`` need not wait for it."""
+        ...
 
     async def find(self, key: str) -> Mapping[str, Any] | None:
         """Return the record of the completion under this key, if it was ever received."""
@@ -106,6 +110,7 @@ class Gateway:
         self._traffic = Traffic(self.batches, spending, onlooker)
         self._asked: set[asyncio.Task[Any]] = set()
         """Who waits for answers."""
+        self._beginning = asyncio.Lock()
 
     @property
     def is_stopped(self) -> bool:
@@ -185,8 +190,10 @@ class Gateway:
         mine = current_request()
         self._asked.add(mine)
         try:
+            # Else all would wait for that, and go on together while nothing else has its turn.
+            await ledger.open()
             # In-flight calls are paid for: when one raises, the others are waited for, not cancelled.
-            answers = await all_ended([answer(request) for request in requests])
+            answers = await few_at_a_time(requests, answer, self._beginning)
             with self._stopping_if_not_kept():
                 await ledger.flush()
             for key in in_ledger:

@@ -50,6 +50,9 @@ class MemoryLedger:
     def __init__(self) -> None:
         self.kept: dict[str, Mapping[str, Any]] = {}
 
+    async def open(self) -> None:
+        """Do nothing."""
+
     async def find(self, key: str) -> Mapping[str, Any] | None:
         """Return what is known."""
         return self.kept.get(key)

@@ -80,10 +80,14 @@ class BlockLedger:
         """Return the ledger of the input shard of this content. It costs nothing before it is asked."""
         return ShardLedger(self, content)
 
-    async def find(self, key: str) -> Record | None:
-        """Return the record of a completion that any shard received before this run began to look."""
+    async def open(self) -> None:
+        """Read where the completions of all shards are."""
         if not self._everywhere.is_loaded:
             await self._loading.result()
+
+    async def find(self, key: str) -> Record | None:
+        """Return the record of a completion that any shard received before this run began to look."""
+        await self.open()
         if not self._everywhere.has(key):
             return None
         loop = asyncio.get_running_loop()
@@ -141,19 +145,22 @@ class ShardLedger:
         self._writer: Writer | None = None
         self._guard = threading.Lock()
 
-    def open(self) -> None:
-        """Read what earlier runs left for these rows, in a thread. Else ``find`` does, and all that ask wait for it."""
-        if self._held is None:
-            self._held = self._read_now()
+    async def open(self) -> None:
+        """Read what earlier runs left, so that ``find`` need not wait for it."""
+        await self._read()
+        await self._block.open()
 
     async def find(self, key: str) -> Record | None:
         """Return the record of a completion, if it was ever received."""
         if (line := self._kept.get(key)) is not None:
             return decode_line(line, key)
+        record = (await self._read()).find(key)
+        return record if record is not None else await self._block.find(key)
+
+    async def _read(self) -> Held:
         if self._held is None:
             self._held = await self._reading.result()
-        record = self._held.find(key)
-        return record if record is not None else await self._block.find(key)
+        return self._held
 
     def _read_now(self) -> Held:
         return Held(self._block.segments.read_whole(self._content))

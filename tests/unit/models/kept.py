@@ -19,6 +19,9 @@ class Kept(dict[str, Mapping[str, Any]]):
         self.durable = 0
         """Completions that were there when somebody waited for them to be durable."""
 
+    async def open(self) -> None:
+        pass
+
     async def find(self, key: str) -> Mapping[str, Any] | None:
         return self.get(key)
 
