@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
+
+from sdg_prefect.loops import run_to_end
 
 T = TypeVar("T")
 
@@ -15,12 +16,9 @@ _TURN = 0.0005
 
 
 def run_on_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end on a new event loop: uvloop's, which takes less of the processor for each call, where that is installed.
-
-    Threads at work on rows leave the interpreter to the loop ten times as soon as they would.
-    """
-    with _short_turns(), asyncio.Runner(loop_factory=_factory()) as runner:
-        return runner.run(work)
+    """Run to the end on a new event loop. Threads at work on rows leave the interpreter to it ten times as soon as they would."""
+    with _short_turns():
+        return run_to_end(work)
 
 
 @contextmanager
@@ -31,11 +29,3 @@ def _short_turns() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(before)
-
-
-def _factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:  # there is none for Windows
-        return None
-    return uvloop.new_event_loop

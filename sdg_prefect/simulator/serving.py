@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from sdg_prefect.loops import run_to_end
 from sdg_prefect.simulator.settings import SimulatorSettings
 from sdg_prefect.simulator.tally import Entry
 
@@ -43,7 +44,7 @@ def serve(
             loop.add_signal_handler(number, stopped.set)
         await _serve(SimulatedServer(settings), host, port, on_ready or _ignore, stopped)
 
-    asyncio.run(serve_until_stopped())
+    run_to_end(serve_until_stopped())
 
 
 class SimulatedModel:
@@ -128,7 +129,7 @@ class SimulatedModel:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._serve())
+            run_to_end(self._serve())
         except BaseException as error:
             if self._url.done():
                 raise

@@ -97,8 +97,6 @@ async def complete_all(kind: str, folder: Path, calls: int, endpoint: Endpoint, 
         async with slots:
             kept = block.shard(f"content-{shard}")
             ledger: Ledger = MemoryLedger() if kind == "in memory" else kept
-            if ledger is kept:
-                await asyncio.to_thread(kept.open)
             answers = await gateway.complete(requests_of(shard, SHARD_ROWS), ledger, lambda _: None)
             if kind == "ledger and checkpoints":
                 await asyncio.to_thread(write_rows, root, shard, answers)

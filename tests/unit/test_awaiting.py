@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_what_is_ready_has_its_turn_while_many_jobs_begin() -> None:
 
     asyncio.run(both())
     assert len(seen) > 50
-    assert max(later - earlier for earlier, later in zip(seen, seen[1:], strict=False)) <= 32
+    assert max(later - earlier for earlier, later in pairwise(seen)) <= 32
 
 
 def test_one_caller_begins_all_its_jobs_before_the_next() -> None:

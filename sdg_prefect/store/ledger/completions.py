@@ -147,8 +147,8 @@ class ShardLedger:
 
     async def open(self) -> None:
         """Read what earlier runs left, so that ``find`` need not wait for it."""
-        await self._read()
-        await self._block.open()
+        if not (await self._read()).segments:
+            await self._block.open()
 
     async def find(self, key: str) -> Record | None:
         """Return the record of a completion, if it was ever received."""

@@ -121,8 +121,8 @@ def test_a_shard_that_was_opened_beforehand_is_not_read_again(place: str, asked:
 
     async def work(ledger: BlockLedger) -> None:
         shard = ledger.shard("c")
-        await asyncio.to_thread(shard.open)
-        await asyncio.to_thread(shard.open)
+        await shard.open()
+        await shard.open()
         assert await find_all(shard, numbered(5)) == list(numbered(5).values())
 
     on(place, SECOND, work)
