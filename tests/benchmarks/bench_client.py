@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from sdg_prefect.loops import run_to_end
 from sdg_prefect.models.completion import Completion, Failure, Request
 from sdg_prefect.models.connecting import connect
 from sdg_prefect.models.endpoint import Endpoint
@@ -129,7 +130,7 @@ def measured(work: Callable[[range], Awaitable[None]], calls: int) -> Figures:
         cpu, clock = time.process_time() - cpu, time.perf_counter() - clock
         return Figures(calls / clock, 1000 * cpu / calls)
 
-    return asyncio.run(run())
+    return run_to_end(run())
 
 
 @contextmanager
