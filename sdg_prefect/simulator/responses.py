@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+import orjson
 from aiohttp import web
 
 from sdg_prefect.simulator.errors import ApiError
@@ -24,6 +26,8 @@ def json_response(body: dict[str, Any], *, is_cut: bool = False, headers: Mappin
 
 def json_bytes(body: dict[str, Any]) -> bytes:
     """Write a JSON object as replies have it."""
+    with suppress(TypeError):  # halves of characters
+        return orjson.dumps(body)
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 

@@ -31,10 +31,12 @@ DEFAULT_MODELS = ("simulated",)
 """The list of models when the settings name none; any other name is served too."""
 
 _THINKS = re.compile(r"thinking|reason", re.IGNORECASE)
+_OK = 200
 _CLIENT_LEFT = 499
 
 Body = dict[str, Any]
-Generate = Callable[["SimulatedServer", web.BaseRequest, Body], Awaitable[web.StreamResponse]]
+Generate = Callable[["SimulatedServer", web.BaseRequest, Body, float], Awaitable[web.StreamResponse]]
+"""Answers a request with such a body, which came at such a time of ``time.monotonic``."""
 
 
 class SimulatedServer:
@@ -103,7 +105,7 @@ class SimulatedServer:
             self.journal.append(entry)
         try:
             body = await self._read(request, entry)
-            response = await generate(self, request, body)
+            response = await generate(self, request, body, entry.began)
             status = response.status
         except errors.ApiError as error:
             status, response = error.status, error_response(error)
@@ -142,15 +144,13 @@ class SimulatedServer:
         if key is not None and request.headers.get("Authorization") != f"Bearer {key}":
             raise errors.wrong_key()
 
-    async def _undergo(self, prompt_key: str) -> Fate:
-        """Let the next attempt at a prompt meet its fate: wait, fail, or go on."""
-        fate = self._faults.next_fate(prompt_key)
+    async def _undergo(self, fate: Fate, began: float) -> None:
+        """Let a call that came at some time meet its fate: wait, fail, or go on. To write its reply is part of what it takes."""
         if fate.fault is Fault.TIMEOUT:
             await asyncio.Event().wait()
         if fate.delay:
-            await asyncio.sleep(fate.delay)
+            await asyncio.sleep(began + fate.delay - time.monotonic())
         self._fail(fate)
-        return fate
 
     def _fail(self, fate: Fate) -> None:
         match fate.fault:
@@ -161,13 +161,13 @@ class SimulatedServer:
             case Fault.SERVER_ERROR:
                 raise errors.server_error(fate.status)
 
-    async def chat(self, request: web.BaseRequest, body: Body) -> web.StreamResponse:
+    async def chat(self, request: web.BaseRequest, body: Body, began: float) -> web.StreamResponse:
         """Answer a chat completion."""
-        return await self._generate(request, protocol.read_call(body, is_chat=True))
+        return await self._generate(request, protocol.read_call(body, is_chat=True), began)
 
-    async def complete(self, request: web.BaseRequest, body: Body) -> web.StreamResponse:
+    async def complete(self, request: web.BaseRequest, body: Body, began: float) -> web.StreamResponse:
         """Answer a text completion."""
-        return await self._generate(request, protocol.read_call(body, is_chat=False))
+        return await self._generate(request, protocol.read_call(body, is_chat=False), began)
 
     def answer(self, path: str, body: Body) -> Body:
         """Answer a request of a batch at once; it meets the faults of a call, but no wait."""
@@ -179,13 +179,17 @@ class SimulatedServer:
         tokens, key = self._prompt_tokens(call), fingerprint(*call.prompts)
         fate = self._faults.next_fate(key)
         self._fail(fate)
-        return bodies.generation_body(call, self._choices(call, fate), self._with_cached(call, tokens), key)
+        choices = self._choices(call, fate)
+        self.tally.completions += len(choices)
+        return bodies.generation_body(call, choices, self._with_cached(call, tokens), key)
 
-    async def _generate(self, request: web.BaseRequest, call: protocol.Call) -> web.StreamResponse:
+    async def _generate(self, request: web.BaseRequest, call: protocol.Call, began: float) -> web.StreamResponse:
         tokens, key = self._prompt_tokens(call), fingerprint(*call.prompts)
         limits = self._minutes.admit(tokens + (call.max_tokens or 0) * call.n)
-        fate = await self._undergo(key)
-        choices = self._choices(call, fate)
+        fate = self._faults.next_fate(key)
+        choices = self._choices(call, fate) if fate.status == _OK else []
+        await self._undergo(fate, began)
+        self.tally.completions += len(choices)
         told = self._with_cached(call, tokens)
         if call.streams:
             return await self._stream(request, call, choices, told, key)
@@ -208,9 +212,7 @@ class SimulatedServer:
 
     def _choices(self, call: protocol.Call, fate: Fate) -> list[protocol.Choice]:
         thinks = bool(_THINKS.search(call.model))
-        choices = [self._choice(call, prompt, sample, thinks, fate) for prompt in call.prompts for sample in range(call.n)]
-        self.tally.completions += len(choices)
-        return choices
+        return [self._choice(call, prompt, sample, thinks, fate) for prompt in call.prompts for sample in range(call.n)]
 
     def _choice(self, call: protocol.Call, prompt: str, sample: int, thinks: bool, fate: Fate) -> protocol.Choice:
         """Return one answer; a fixed reply is sent as it stands, whatever the call's stop strings."""
@@ -244,21 +246,23 @@ class SimulatedServer:
         await response.write_eof()
         return response
 
-    async def embed(self, request: web.BaseRequest, body: Body) -> web.StreamResponse:
+    async def embed(self, request: web.BaseRequest, body: Body, began: float) -> web.StreamResponse:
         """Place texts in space, near to texts like them."""
         texts = pooled_texts(body)
-        fate = await self._undergo(fingerprint(*texts))
+        fate = self._faults.next_fate(fingerprint(*texts))
+        await self._undergo(fate, began)
         return json_response(self._embedded(body, texts), is_cut=fate.fault is Fault.BROKEN_JSON)
 
     def _embedded(self, body: Body, texts: list[str]) -> Body:
         self.tally.completions += len(texts)
         return embeddings_body(body, texts, sum(map(count_tokens, texts)))
 
-    async def pool(self, request: web.BaseRequest, body: Body) -> web.StreamResponse:
+    async def pool(self, request: web.BaseRequest, body: Body, began: float) -> web.StreamResponse:
         """Score the steps of solutions, as a process-reward model does."""
         texts = pooled_texts(body)
         key = fingerprint(*texts)
-        fate = await self._undergo(key)
+        fate = self._faults.next_fate(key)
+        await self._undergo(fate, began)
         scores = [step_scores(text, body, self.settings.step_fill_token) for text in texts]
         self.tally.completions += len(scores)
         tokens = sum(map(count_tokens, texts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import lru_cache
 from typing import Any
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
@@ -37,6 +38,7 @@ _COMMON = _NOT_A_SUBJECT | frozenset(
 )
 
 
+@lru_cache(maxsize=1024)
 def count_tokens(text: str) -> int:
     """Count the words and marks of punctuation of a text."""
     return len(TOKEN.findall(text))
