@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +67,7 @@ class OpenAIClient:
         started = time.perf_counter()
         headers = filled(self._params(request).get("extra_headers") or {})
         with self._translating():
-            async with self._reply("POST", self._addresses[request.route], self._body(request), headers) as response:
+            async with await self._reply("POST", self._addresses[request.route], self._body(request), headers) as response:
                 reply = read_json(await read_whole(response))
                 allowances = read_allowances(response.headers)
             return self._completion(reply, request.route, time.perf_counter() - started, allowances)
@@ -104,11 +104,10 @@ class OpenAIClient:
             allowances=allowances,
         )
 
-    @asynccontextmanager
     async def _reply(
         self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, Any] | None = None, **options: Any
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a request and yield the reply, where that is a success.
+    ) -> aiohttp.ClientResponse:
+        """Send a request and return the reply, where that is a success; it has to be closed.
 
         A server may send it on to another address of its own, never to another host.
         """
@@ -120,10 +119,10 @@ class OpenAIClient:
             # A large body is read piece by piece while it is sent, so that the event loop goes on.
             data = io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY else body
             options |= {"data": data, "headers": sent, "allow_redirects": False, **self._proxy}
-            async with self._session.request(method, target, **options) as response:
-                if response.status < 300:
-                    yield response
-                    return
+            response = await self._session.request(method, target, **options)
+            if response.status < 300:
+                return response
+            async with response:
                 onward = _same_place(response) if response.status in (307, 308) else None
                 if onward is None:
                     raise await self._refused(response)

@@ -129,7 +129,7 @@ class BatchClient(OpenAIClient):
 
     async def _lines(self, file_id: str) -> AsyncIterator[bytes]:
         url = address(self._base, f"files/{file_id}/content")
-        async with self._reply("GET", url, timeout=self._unhurried()) as response:
+        async with await self._reply("GET", url, timeout=self._unhurried()) as response:
             pieces: list[bytes] = []
             async for piece in response.content.iter_any():
                 *ends, rest = piece.split(b"\n")
@@ -162,7 +162,7 @@ class BatchClient(OpenAIClient):
         url = address(self._base, where) + (f"?{query}" if query else "")
         with self._translating():
             try:
-                async with self._reply(method, url, body, **options) as response:
+                async with await self._reply(method, url, body, **options) as response:
                     return read_json(await read_whole(response))
             except CallError as error:
                 raise _reaching_all(error) if method == "POST" else error from None
