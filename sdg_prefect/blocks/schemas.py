@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import datetime, time
 from functools import cached_property, lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +24,9 @@ GROUP = "sdg_prefect.types"
 
 _MOST_ERRORS = 5
 """How many faults of a reply are told."""
+_FORMATS = ("date", "email", "ipv4", "ipv6", "uuid")
+"""Formats that jsonschema checks by itself. Those of times it leaves to a package that wants a time zone, which models leave out."""
+_DATE = len("2024-05-17")
 
 
 class ReplySchema(Frozen):
@@ -80,7 +84,26 @@ def _objects(schema: Any) -> Iterator[Mapping[str, Any]]:
 def _validator(schema: str) -> Any:
     from jsonschema import Draft202012Validator
 
-    return Draft202012Validator(json.loads(schema))
+    return Draft202012Validator(json.loads(schema), format_checker=_formats())
+
+
+@lru_cache(maxsize=1)
+def _formats() -> Any:
+    """Return what checks formats: the same ones everywhere, whichever packages beside jsonschema are installed."""
+    from jsonschema import FormatChecker
+
+    checker = FormatChecker(_FORMATS)
+    checker.checks("date-time", raises=ValueError)(_is_date_and_time)
+    checker.checks("time", raises=ValueError)(_is_time)
+    return checker
+
+
+def _is_date_and_time(value: Any) -> bool:
+    return not isinstance(value, str) or (len(value) > _DATE and bool(datetime.fromisoformat(value)))
+
+
+def _is_time(value: Any) -> bool:
+    return not isinstance(value, str) or time.fromisoformat(value) is not None
 
 
 def checked_schema(schema: Any) -> Mapping[str, Any]:

@@ -41,7 +41,8 @@ class StructuredLLMBlock(Block):
     The schema is sent as ``response_format``, or as the endpoint's ``json_schema`` says, and is told in the prompt too. JSON
     with small faults is repaired. Where a reply does not match, the model is told what is wrong and asked again; if it still
     does not, the row is rejected, with the reply and the reason. Each property of the reply becomes a column: numbers,
-    texts, true or false, lists and objects as such, and what may be of several types as JSON text.
+    texts, true or false, lists and objects as such, and what may be of several types as JSON text. Of the schema's formats
+    dates, times, mail and IP addresses and UUIDs are checked.
     """
 
     family: ClassVar[str] = "Ask a model"

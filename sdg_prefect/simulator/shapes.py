@@ -17,6 +17,9 @@ _FORMATS = {
     "time": "10:30:00Z",
     "email": "reader@example.com",
     "uri": "https://example.com/",
+    "hostname": "example.com",
+    "ipv4": "192.0.2.7",
+    "ipv6": "2001:db8::7",
     "uuid": "7f1d8a52-3c64-4b0e-9f27-5d0c6e1ab934",
 }
 _DEPTH_LIMIT = 12

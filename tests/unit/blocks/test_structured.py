@@ -76,6 +76,28 @@ def test_a_row_whose_reply_stays_wrong_is_rejected_with_reply_and_reason() -> No
     assert "$.score: 'high' is not of type 'integer'" in reject.message
 
 
+@pytest.mark.parametrize(
+    ("form", "good", "bad"),
+    [
+        ("date", "2024-02-29", "2023-02-29"),
+        ("date", "2024-05-17", "May 17th"),
+        ("date-time", "2024-05-17T10:30:00Z", "2024-05-17"),
+        ("date-time", "2024-05-17T10:30:00", "2024-05-17T25:30:00Z"),
+        ("time", "10:30:00", "half past ten"),
+        ("email", "reader@example.com", "reader"),
+        ("uuid", "7f1d8a52-3c64-4b0e-9f27-5d0c6e1ab934", "7f1d8a52"),
+        ("ipv4", "192.0.2.7", "192.0.2.700"),
+        ("ipv6", "2001:db8::7", "192.0.2.7"),
+    ],
+)
+def test_what_is_no_date_or_the_like_is_told(form: str, good: str, bad: str) -> None:
+    schema = {"type": "object", "properties": {"on": {"type": ["string", "null"], "format": form}}, "required": ["on"]}
+    made = rated(lambda prompt: json.dumps({"on": good if "not what was asked" in prompt else bad}), output_schema=schema)
+    assert made.rows == [{"text": "it", "on": good}]
+    assert f"$.on: '{bad}' is not a '{form}'" in (made.requests[1].messages or ())[-1]["content"]
+    assert rated('{"on": null}', output_schema=schema).rows == [{"text": "it", "on": None}]
+
+
 def test_without_corrections_a_model_is_asked_once() -> None:
     assert len(rated("nothing", corrections=0).requests) == 1
 
