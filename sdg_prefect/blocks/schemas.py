@@ -25,7 +25,7 @@ GROUP = "sdg_prefect.types"
 _MOST_ERRORS = 5
 """How many faults of a reply are told."""
 _FORMATS = ("date", "email", "ipv4", "ipv6", "uuid")
-"""Formats that jsonschema checks by itself. Those of times it leaves to a package that wants a time zone, which models leave out."""
+"""Formats that jsonschema checks by itself. Those of times it leaves to a package that wants a time zone, which models omit."""
 _DATE = len("2024-05-17")
 
 
