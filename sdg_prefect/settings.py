@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from platformdirs import user_data_path
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sdg_prefect.errors import FlowError, Problem
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_PREFIX = "SDG_PREFECT_"
+_ALIKE = 0.85
+"""How much of a name has to agree for it to be a slip of the pen."""
 
 
 class Settings(BaseSettings):
     """Defaults that a user may set for a machine, a container or a worker."""
 
-    model_config = SettingsConfigDict(env_prefix="SDG_PREFECT_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_ignore_empty=True, frozen=True)
 
     home: Path = Field(default_factory=lambda: user_data_path("sdg_prefect"))
     """Folder of the managed local Prefect server: its database, log and address."""
@@ -63,5 +76,32 @@ class Settings(BaseSettings):
 
 @cache
 def settings() -> Settings:
-    """Return the settings of this process."""
-    return Settings()
+    """Return the settings of this process.
+
+    Raises:
+        FlowError: A variable has a value that makes no sense, or is most likely a slip of the pen.
+    """
+    problems = list(_slips())
+    try:
+        found = Settings()
+    except ValidationError as error:
+        problems += map(_misfit, error.errors())
+    if problems:
+        raise FlowError(problems)
+    return found
+
+
+def _misfit(error: ErrorDetails) -> Problem:
+    wanted = error["msg"].removeprefix("Input should be ").partition(",")[0]
+    return Problem(
+        f"the environment variable {_PREFIX}{str(error['loc'][0]).upper()} has to be {wanted}, and is '{error['input']}'."
+    )
+
+
+def _slips() -> Iterator[Problem]:
+    """Give the variables whose names are close to one of ours; others may be somebody else's."""
+    known = [name.upper() for name in Settings.model_fields]
+    for variable in sorted(os.environ):
+        name = variable.removeprefix(_PREFIX)
+        if variable.startswith(_PREFIX) and name not in known and (near := get_close_matches(name, known, 1, _ALIKE)):
+            yield Problem(f"the environment variable {variable} says nothing.", f"Did you mean '{_PREFIX}{near[0]}'?")

@@ -38,7 +38,7 @@ def write():
 writer = threading.Thread(target=write)
 writer.start()
 waits.wait()
-time.sleep(0.5)
+time.sleep(1.0)
 del cursor, cycle
 kept = [[] for _ in range(100_000)]
 time.sleep(0.2)
