@@ -35,16 +35,16 @@ class Rates:
 
     def note(self, standing: Standing) -> None:
         """Note how far a run is."""
-        self._seen.append((standing.seconds, {block.name: (block.calls, block.rows_in) for block in standing.blocks}))
+        self._seen.append((standing.seconds, {block.name: (block.paid, block.rows_in) for block in standing.blocks}))
         while len(self._seen) > 2 and self._seen[1][0] < standing.seconds - _LATELY:
             self._seen.popleft()
 
     def of(self, block: BlockProgress) -> str:
-        """Say how many calls a second a block makes; rows, where it makes none."""
+        """Say how many calls of a block are answered in a second; rows, where no model is asked."""
         if len(self._seen) < 2:
             return ""
         (start, before), (end, now) = self._seen[0], self._seen[-1]
-        place, unit = (0, "/s") if block.calls else (1, " rows/s")
+        place, unit = (0, "/s") if block.paid else (1, " rows/s")
         change = now[block.name][place] - before.get(block.name, (0, 0))[place]
         if not change or end <= start:
             return ""

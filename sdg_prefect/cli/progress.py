@@ -126,7 +126,9 @@ def _block_line(block: BlockProgress, seconds: float) -> str:
     facts += [f"{block.counts.rejected:,} rejected"] if block.counts.rejected else []
     if block.calls:
         since = max(0.001, seconds - (block.started or 0.0))
-        facts.append(f"{block.calls:,} calls, {block.calls / since:,.1f} a second")
+        # What the ledger answers is no pace of the model.
+        paid = f"{block.paid:,} paid, " if block.paid != block.calls else ""
+        facts.append(f"{block.calls:,} calls, {paid}{block.paid / since:,.1f} a second")
     facts += [f"{block.flying:,} in flight"] if block.flying else []
     return f"{block.name} {', '.join(facts)}"
 

@@ -56,10 +56,10 @@ class _Artifact:
         self._shown, self._before = now, standing
 
     def _rate(self, now: Standing) -> float:
-        """Return the calls a second since the last time."""
+        """Return the calls that models answered a second since the last time."""
         before = self._before
-        calls, seconds = (now.calls - before.calls, now.seconds - before.seconds) if before else (now.calls, now.seconds)
-        return calls / seconds if seconds > 0 else 0.0
+        paid, seconds = (now.paid - before.paid, now.seconds - before.seconds) if before else (now.paid, now.seconds)
+        return paid / seconds if seconds > 0 else 0.0
 
 
 @asynccontextmanager

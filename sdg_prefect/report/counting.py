@@ -49,6 +49,11 @@ class Standing:
     usd_in_all: Range | None
 
     @property
+    def paid(self) -> int:
+        """Calls that models answered in this run."""
+        return sum(block.paid for block in self.blocks)
+
+    @property
     def tokens(self) -> int:
         """Tokens of all prompts and completions."""
         return sum(block.tokens for block in self.blocks)

@@ -25,7 +25,7 @@ def block(name: str, rows_in: int, expected: float = 1000, calls: int = 0, **cha
     """Return how far a block is."""
     counts = Counts(rows_in=rows_in, rejected=rows_in // 100, filtered=rows_in // 50)
     made = BlockProgress(
-        gave=Sample().plus(rows_in, rows_in), calls=calls, name=name, rows=rows_in, counts=counts, expected=expected
+        gave=Sample().plus(rows_in, rows_in), calls=calls, paid=calls, name=name, rows=rows_in, counts=counts, expected=expected
     )
     made.started = 0.0 if rows_in else None
     made.flying, made.usd = calls // 20, calls / 9_000

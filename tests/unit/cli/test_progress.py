@@ -30,6 +30,23 @@ def test_a_line_tells_what_was_paid_and_what_will_be(monkeypatch: pytest.MonkeyP
     )
 
 
+def test_what_the_ledger_answers_is_no_pace_of_the_model(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_LINE_EVERY", 0.0)
+    lines = Lines()
+    lines.begin("small", ["ask"], 400)
+    lines.shard_started("ask", 400)
+    for _ in range(300):
+        lines.call_done("ask", {"replayed": 1})
+    lines.say("look")
+    lines.call_done("ask", {"llm_calls": 1})
+    lines.call_done("ask", {})
+    said = capsys.readouterr().err.splitlines()
+    assert re.search(r"300 calls, 0 paid, 0\.0 a second$", said[-4])
+    assert re.search(r"302 calls, 1 paid, \S+ a second$", said[-1])
+
+
 def test_a_run_whose_calls_cost_nothing_says_nothing_of_money(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
