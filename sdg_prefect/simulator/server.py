@@ -145,7 +145,7 @@ class SimulatedServer:
             raise errors.wrong_key()
 
     async def _undergo(self, fate: Fate, began: float) -> None:
-        """Let a call that came at some time meet its fate: wait, fail, or go on. To write its reply is part of what it takes."""
+        """Let a call meet its fate: wait, fail, or go on. What was done since it came, at ``began``, is part of the wait."""
         if fate.fault is Fault.TIMEOUT:
             await asyncio.Event().wait()
         if fate.delay:

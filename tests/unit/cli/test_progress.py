@@ -11,9 +11,14 @@ from sdg_prefect.cli.progress import Lines
 from sdg_prefect.counts import Counts
 
 
-def test_a_line_tells_what_was_paid_and_what_will_be(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> Lines:
+    """Return what says a line whenever something happens."""
     monkeypatch.setattr(progress, "_LINE_EVERY", 0.0)
-    lines = Lines()
+    return Lines()
+
+
+def test_a_line_tells_what_was_paid_and_what_will_be(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
     lines.begin("small", ["ask", "reply"], 40)
     call = {"llm_calls": 1, "tokens_in": 10, "tokens_out": 5, "cost_usd": 0.25}
     for block in ("ask", "reply"):
@@ -30,11 +35,7 @@ def test_a_line_tells_what_was_paid_and_what_will_be(monkeypatch: pytest.MonkeyP
     )
 
 
-def test_what_the_ledger_answers_is_no_pace_of_the_model(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(progress, "_LINE_EVERY", 0.0)
-    lines = Lines()
+def test_what_the_ledger_answers_is_no_pace_of_the_model(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
     lines.begin("small", ["ask"], 400)
     lines.shard_started("ask", 400)
     for _ in range(300):
@@ -47,11 +48,7 @@ def test_what_the_ledger_answers_is_no_pace_of_the_model(
     assert re.search(r"302 calls, 1 paid, \S+ a second$", said[-1])
 
 
-def test_a_run_whose_calls_cost_nothing_says_nothing_of_money(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(progress, "_LINE_EVERY", 0.0)
-    lines = Lines()
+def test_a_run_whose_calls_cost_nothing_says_nothing_of_money(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
     lines.begin("small", ["ask"], 2)
     lines.shard_started("ask", 2)
     lines.call_done("ask", {"llm_calls": 1})
